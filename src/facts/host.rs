@@ -1,0 +1,67 @@
+//! A host as a whole, and hosts together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::collect::TextFile;
+use crate::facts::component::{Component, ComponentName};
+use crate::facts::kubernetes::Kubernetes;
+use crate::facts::load_balancer::LoadBalancers;
+use crate::facts::log::Logs;
+use crate::facts::network::{Names, Network};
+use crate::facts::probe::Probes;
+use crate::facts::runtime::Runtimes;
+use crate::facts::system::System;
+use crate::facts::unit::{Script, Unit};
+use crate::origin::Fact;
+use crate::report::Problem;
+use crate::source::SourceKind;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Host {
+    /// /etc/hostname, else the source's name.
+    pub name: String,
+    pub source: String,
+    pub kind: SourceKind,
+    pub network: Fact<Network>,
+    pub names: Names,
+    pub system: System,
+    /// /proc/sys by dotted key: `net.ipv4.ip_forward`. Only those that rules ask for.
+    pub sysctls: BTreeMap<String, Fact<String>>,
+    /// Programs that rules ask for, by name: the path found in PATH, or none.
+    pub executables: BTreeMap<String, Fact<Option<String>>>,
+    pub units: Vec<Unit>,
+    pub scripts: Vec<Script>,
+    pub components: Vec<Component>,
+    pub kubernetes: Kubernetes,
+    pub runtimes: Runtimes,
+    pub load_balancers: LoadBalancers,
+    pub logs: Logs,
+    pub probes: Probes,
+    /// What could not be read or parsed while the facts were taken.
+    pub problems: Vec<Problem>,
+    /// The texts that origins point into, by path.
+    #[serde(skip)]
+    pub texts: BTreeMap<String, Arc<TextFile>>,
+}
+
+impl Host {
+    pub fn component(&self, name: ComponentName) -> Option<&Component> {
+        self.components.iter().find(|component| component.name == name)
+    }
+
+    pub fn unit(&self, name: &str) -> Option<&Unit> {
+        self.units.iter().find(|unit| unit.name == name)
+    }
+}
+
+/// The hosts that were given together.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cluster {
+    pub hosts: Vec<Host>,
+    /// The time that dates are judged against.
+    pub at: Timestamp,
+}

@@ -1,0 +1,150 @@
+//! Kubernetes' own files: static pod manifests, kubeconfigs, kubelet and kubeadm configuration.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::facts::certificates::CertificateFile;
+use crate::origin::{Fact, Origin, Sourced};
+
+/// A Pod of a manifest directory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StaticPod {
+    pub path: String,
+    pub name: Option<Sourced<String>>,
+    pub namespace: Option<String>,
+    pub host_network: bool,
+    pub annotations: BTreeMap<String, Sourced<String>>,
+    pub containers: Vec<Container>,
+    pub host_paths: Vec<HostPath>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Container {
+    pub name: String,
+    pub image: Option<Sourced<String>>,
+    /// `command` and `args`, in that order.
+    pub command: Vec<Sourced<String>>,
+    pub environment: BTreeMap<String, Sourced<String>>,
+    pub probes: Vec<ContainerProbe>,
+    /// mountPath to volume name.
+    pub mounts: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ContainerProbe {
+    /// `livenessProbe`, `readinessProbe`, `startupProbe`.
+    pub kind: String,
+    pub host: Option<String>,
+    /// A number or a port's name.
+    pub port: String,
+    pub scheme: String,
+    pub path: String,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostPath {
+    pub volume: String,
+    pub path: Sourced<String>,
+    /// `DirectoryOrCreate`, `File`, `FileOrCreate`, ...; empty when not given.
+    pub kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Kubeconfig {
+    pub path: String,
+    pub current_context: Option<String>,
+    pub clusters: Vec<KubeconfigCluster>,
+    pub users: Vec<KubeconfigUser>,
+    pub contexts: Vec<KubeconfigContext>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KubeconfigCluster {
+    pub name: String,
+    pub server: Option<Sourced<String>>,
+    pub certificate_authority: Option<Sourced<String>>,
+    pub certificate_authority_data: Option<CertificateFile>,
+    pub insecure_skip_tls_verify: bool,
+    pub tls_server_name: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KubeconfigUser {
+    pub name: String,
+    pub client_certificate: Option<Sourced<String>>,
+    pub client_certificate_data: Option<CertificateFile>,
+    pub client_key: Option<Sourced<String>>,
+    pub client_key_data: Option<CertificateFile>,
+    /// Whether a token stands there; never the token.
+    pub has_token: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KubeconfigContext {
+    pub name: String,
+    pub cluster: String,
+    pub user: String,
+}
+
+impl Kubeconfig {
+    /// The cluster of the current context, or the only one.
+    pub fn current_cluster(&self) -> Option<&KubeconfigCluster> {
+        let named = self
+            .current_context
+            .as_ref()
+            .and_then(|name| self.contexts.iter().find(|context| &context.name == name))
+            .and_then(|context| self.clusters.iter().find(|cluster| cluster.name == context.cluster));
+        named.or(if self.clusters.len() == 1 { self.clusters.first() } else { None })
+    }
+
+    /// The user of the current context, or the only one.
+    pub fn current_user(&self) -> Option<&KubeconfigUser> {
+        let named = self
+            .current_context
+            .as_ref()
+            .and_then(|name| self.contexts.iter().find(|context| &context.name == name))
+            .and_then(|context| self.users.iter().find(|user| user.name == context.user));
+        named.or(if self.users.len() == 1 { self.users.first() } else { None })
+    }
+}
+
+/// Any YAML document with an apiVersion and kind, flattened: `authentication.anonymous.enabled`, `clusterDNS.0`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigDocument {
+    pub path: String,
+    pub api_version: Sourced<String>,
+    pub kind: Sourced<String>,
+    /// Scalars by their path.
+    pub values: BTreeMap<String, Sourced<String>>,
+}
+
+impl ConfigDocument {
+    pub fn get(&self, path: &str) -> Option<&Sourced<String>> {
+        self.values.get(path)
+    }
+
+    /// The items of a sequence of scalars.
+    pub fn list(&self, path: &str) -> Vec<&Sourced<String>> {
+        (0..).map_while(|index| self.values.get(&format!("{path}.{index}"))).collect()
+    }
+}
+
+/// Everything of Kubernetes that the host's files say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kubernetes {
+    /// Of every manifest directory that is there; unknown when one could not be read.
+    pub static_pods: Fact<Vec<StaticPod>>,
+    /// Manifest files that are no valid Pod, with why.
+    pub invalid_manifests: Vec<(Origin, String)>,
+    pub kubeconfigs: Vec<Kubeconfig>,
+    /// The kubelet's configuration that is in force (its `--config`, or the usual path).
+    pub kubelet_configuration: Fact<Option<ConfigDocument>>,
+    /// kubeadm's configuration documents, given or found.
+    pub kubeadm_configuration: Vec<ConfigDocument>,
+    /// Every certificate and key file that some configuration names or that lies in a usual place, by path.
+    pub certificates: BTreeMap<String, Fact<CertificateFile>>,
+}

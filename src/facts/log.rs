@@ -1,0 +1,48 @@
+//! What the scanner found in a host's logs: one entry for each rule's pattern and captured subject.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::report::LogLine;
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Logs {
+    pub hits: Vec<LogHit>,
+    /// The files and streams that were scanned.
+    pub scanned: Vec<ScannedLog>,
+    /// What was left out, with why.
+    pub left_out: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScannedLog {
+    pub path: String,
+    pub bytes: u64,
+    pub lines: u64,
+    /// First and last time found in it, RFC 3339.
+    pub first: Option<String>,
+    pub last: Option<String>,
+}
+
+/// All lines that one pattern of one rule matched with the same captured values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogHit {
+    pub rule: String,
+    /// Index of the pattern in its card.
+    pub pattern: usize,
+    /// Which program wrote it: `etcd`, `kubelet`, `kernel`; none when nothing says so.
+    pub component: Option<String>,
+    /// Named captures of the first line.
+    pub captures: BTreeMap<String, String>,
+    pub count: u64,
+    /// RFC 3339 with the log's own precision, UTC.
+    pub first: Option<String>,
+    pub last: Option<String>,
+    /// Whether lines of the same program went on after the last match for long enough to say that it ended.
+    pub ongoing: Option<bool>,
+    /// Times that the program started between first and last.
+    pub restarts: u64,
+    /// Up to three.
+    pub lines: Vec<LogLine>,
+}

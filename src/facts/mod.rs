@@ -1,0 +1,15 @@
+//! What a host is, and what a cluster of hosts is: typed, with origins, and no way to reach the outside.
+
+pub mod certificates;
+pub mod component;
+pub mod host;
+pub mod kubernetes;
+pub mod load_balancer;
+pub mod log;
+pub mod network;
+pub mod probe;
+pub mod runtime;
+pub mod system;
+pub mod unit;
+
+pub use host::{Cluster, Host};

@@ -1,0 +1,130 @@
+//! Answers to what was asked live. All are unknown with their reason when they were not asked.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::facts::certificates::Certificate;
+use crate::origin::{Fact, Unknown};
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Probes {
+    /// False with `--no-probe`, and for every source but the live host.
+    pub taken: bool,
+    pub connects: Vec<ConnectAnswer>,
+    pub handshakes: Vec<TlsAnswer>,
+    pub etcd: Vec<EtcdAnswer>,
+    pub apiservers: Vec<ApiserverAnswer>,
+    pub docker: Option<Fact<DockerAnswer>>,
+    pub cri: Option<Fact<CriAnswer>>,
+    /// Name to what it resolves to here.
+    pub names: BTreeMap<String, Fact<Vec<std::net::IpAddr>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConnectAnswer {
+    /// `HOST:PORT` as dialled.
+    pub target: String,
+    /// Who dials it and where that is written: `kubelet (/etc/kubernetes/kubelet.conf)`.
+    pub dialled_by: String,
+    pub outcome: ConnectOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "detail")]
+pub enum ConnectOutcome {
+    Connected,
+    Refused,
+    TimedOut,
+    Unreachable(String),
+    NotResolved(String),
+    Other(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TlsAnswer {
+    pub target: String,
+    /// The name or address that the client verifies: what it dials, or its tls-server-name.
+    pub server_name: String,
+    pub dialled_by: String,
+    /// The chain as served, leaf first.
+    pub chain: Fact<Vec<Certificate>>,
+    /// What TLS said, when the handshake did not complete: an alert, or what came instead of TLS.
+    pub failure: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EtcdAnswer {
+    /// `https://10.0.0.1:2379`.
+    pub endpoint: String,
+    /// `/health` said true.
+    pub healthy: Fact<bool>,
+    pub members: Fact<Vec<EtcdMember>>,
+    pub status: Fact<EtcdStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EtcdMember {
+    /// Lower-case hex.
+    pub id: String,
+    /// Empty for a member that was added and has never started.
+    pub name: String,
+    pub peer_urls: Vec<String>,
+    pub client_urls: Vec<String>,
+    pub is_learner: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EtcdStatus {
+    pub member_id: String,
+    pub cluster_id: String,
+    /// 0 when there is no leader.
+    pub leader: String,
+    pub version: String,
+    /// Bytes.
+    pub db_size: u64,
+    pub raft_index: u64,
+    pub errors: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ApiserverAnswer {
+    /// `https://10.0.0.1:6443`.
+    pub endpoint: String,
+    pub live: Fact<bool>,
+    /// `v1.34.4`.
+    pub version: Fact<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DockerAnswer {
+    pub version: String,
+    pub cgroup_driver: Option<String>,
+    pub cgroup_version: Option<String>,
+    pub storage_driver: Option<String>,
+    pub security_options: Vec<String>,
+    pub warnings: Vec<String>,
+    /// Repository tags.
+    pub images: Fact<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CriAnswer {
+    pub socket: String,
+    /// `containerd 1.7.2`.
+    pub runtime: String,
+    pub images: Fact<Vec<String>>,
+    /// From the verbose status, when the runtime gives it.
+    pub sandbox_image: Option<String>,
+    pub cgroup_driver: Option<String>,
+    /// Conditions that are not true, with their reason and message: `NetworkReady: NetworkPluginNotReady ...`.
+    pub unready: Vec<String>,
+}
+
+impl Probes {
+    /// What a rule says that needs an answer when none was asked.
+    pub fn not_taken(what: impl Into<String>) -> Unknown {
+        Unknown::new(what, "no probe was taken")
+            .with_remedy("run k8sdoctor check on the host itself, without --no-probe")
+    }
+}

@@ -1,0 +1,194 @@
+//! The report's types. They are the program's own; what goes out as JSON has types apart (`render::json::v1`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::origin::{Origin, Unknown};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Warning,
+    Error,
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// How sure a finding is: one hint, one proof, or several kinds of evidence that agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    Low,
+    Medium,
+    High,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvidenceKind {
+    /// Configuration, a certificate, /proc, /sys.
+    File,
+    /// A running process' command line or sockets.
+    Process,
+    /// A message in a log.
+    Log,
+    /// An answer to a question asked live.
+    Probe,
+    /// Hosts compared with each other.
+    Cluster,
+}
+
+/// How a log message occurred.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Occurrences {
+    pub count: u64,
+    /// First and last time, RFC 3339, when the lines carry one.
+    pub first: Option<String>,
+    pub last: Option<String>,
+    /// Whether it went on until the log's end; unknown when the log carries no times.
+    pub ongoing: Option<bool>,
+    /// Up to three lines as they stood, with file and line number (from 1).
+    pub lines: Vec<LogLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    pub path: String,
+    pub line: u64,
+    pub text: String,
+}
+
+/// One observation that supports a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    pub kind: EvidenceKind,
+    pub host: String,
+    /// Where it stands; the text there is underlined when it is a file's.
+    pub origin: Origin,
+    /// What is to be said at the underlined place: `no interface has it`. For a log, the message itself.
+    pub label: String,
+    pub occurrences: Option<Occurrences>,
+}
+
+impl Evidence {
+    pub fn new(kind: EvidenceKind, host: impl Into<String>, origin: Origin, label: impl Into<String>) -> Evidence {
+        Evidence { kind, host: host.into(), origin, label: label.into(), occurrences: None }
+    }
+}
+
+/// What applying a fix can do to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Risk {
+    /// Can be applied without harm to what runs.
+    Safe,
+    /// Interrupts something, or is hard to undo.
+    Risky,
+    /// A person has to decide or to do something that no command does.
+    Manual,
+}
+
+/// A way to mend it, with this host's own values filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fix {
+    pub risk: Risk,
+    /// What the commands do, one sentence.
+    pub summary: String,
+    /// Shell commands, in order, as root on `host`.
+    pub commands: Vec<String>,
+    /// Units or static pods that have to be restarted, when the commands do not do it.
+    pub restarts: Vec<String>,
+}
+
+/// A condition that is present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub rule: String,
+    pub severity: Severity,
+    pub component: String,
+    /// What is wrong, with this host's names and values.
+    pub title: String,
+    /// The hosts it is on, most affected first.
+    pub hosts: Vec<String>,
+    /// What of a host it is about (an address, a file, a member): findings of one rule and host are merged when they
+    /// are about the same, or when one of them does not say.
+    pub subject: Option<String>,
+    /// The first is the one to look at.
+    pub evidence: Vec<Evidence>,
+    /// What the value was compared with, and other facts worth knowing.
+    pub notes: Vec<String>,
+    pub fix: Option<Fix>,
+    /// Commands that show that it is mended.
+    pub verify: Vec<String>,
+    pub confidence: Confidence,
+    /// Index in [`Report::findings`] of the finding that explains this one.
+    pub consequence_of: Option<usize>,
+    /// What the texts were filled in with.
+    pub values: BTreeMap<String, String>,
+}
+
+/// A rule that could not be judged on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unjudged {
+    pub rule: String,
+    pub host: String,
+    pub unknown: Unknown,
+}
+
+/// How many rule outcomes there were of each kind; one for each rule and host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub failed: usize,
+    pub passed: usize,
+    pub not_applicable: usize,
+    pub unknown: usize,
+}
+
+/// A host that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostSummary {
+    pub name: String,
+    /// The source as the user named it.
+    pub source: String,
+    pub kind: crate::source::SourceKind,
+    /// `control-plane`, `etcd`, `worker`, `load-balancer`.
+    pub roles: Vec<String>,
+}
+
+/// Something of a source that could not be read or parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub host: String,
+    /// `path:line:column` when it is known.
+    pub place: String,
+    pub message: String,
+    pub remedy: Option<String>,
+}
+
+/// A run's result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The time that dates were judged against, RFC 3339.
+    pub at: String,
+    pub hosts: Vec<HostSummary>,
+    /// Root causes first, each followed by its consequences; then severity, host and file.
+    pub findings: Vec<Finding>,
+    pub unjudged: Vec<Unjudged>,
+    pub problems: Vec<Problem>,
+    pub rules: usize,
+    pub counts: Counts,
+    /// Rules that passed on at least one host and failed on none, by id.
+    pub passed: Vec<String>,
+    /// Seconds that the run took.
+    pub seconds: f64,
+}

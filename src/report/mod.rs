@@ -1,0 +1,5 @@
+//! What a run found, ready to be shown: findings with their evidence, merged and ordered, and what could not be judged.
+
+mod finding;
+
+pub use finding::*;
