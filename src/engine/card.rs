@@ -199,6 +199,16 @@ pub struct Card {
     pub prose: String,
     /// `rules/etcd/etcd-address-not-local.md`, or the file of a user's own card.
     pub path: String,
+    /// Lines of the front matter's keys, from 1.
+    #[serde(skip)]
+    pub lines: BTreeMap<String, u32>,
+}
+
+impl Card {
+    /// The line of a front matter key, for messages about it.
+    pub fn line_of(&self, key: &str) -> u32 {
+        self.lines.get(key).copied().unwrap_or(1)
+    }
 }
 
 impl std::ops::Deref for Card {

@@ -172,7 +172,16 @@ impl Card {
                 return Err(wrong(template.lines().next().unwrap_or_default(), message));
             }
         }
-        Ok(Card { front, prose: prose.trim().to_owned() + "\n", path: path.to_owned() })
+        let lines = text
+            .lines()
+            .enumerate()
+            .filter_map(|(index, line)| Some((line.split_once(':')?.0, index as u32 + 1)))
+            .filter(|(key, _)| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase()))
+            .fold(std::collections::BTreeMap::new(), |mut lines, (key, line)| {
+                lines.entry(key.to_owned()).or_insert(line);
+                lines
+            });
+        Ok(Card { front, prose: prose.trim().to_owned() + "\n", path: path.to_owned(), lines })
     }
 
     /// Puts the translation's texts in the place of the card's own.

@@ -6,7 +6,7 @@ use super::card::{Card, CardScope, FixTemplate};
 use super::condition::holds_for_values;
 use super::template;
 use super::verdict::Draft;
-use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity};
+use crate::report::{Confidence, EvidenceKind, Finding, Fix};
 
 /// A rule's drafts with the host that each was made for.
 pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
@@ -116,9 +116,4 @@ fn filled(fix: &FixTemplate, values: &BTreeMap<String, String>) -> Option<Fix> {
         commands: all(&fix.commands)?,
         restarts: all(&fix.restarts)?,
     })
-}
-
-/// The order of severities for sorting: gravest first.
-pub fn gravity(severity: Severity) -> std::cmp::Reverse<Severity> {
-    std::cmp::Reverse(severity)
 }

@@ -4,6 +4,7 @@
 pub mod card;
 mod card_set;
 pub mod causes;
+pub mod check;
 pub mod condition;
 pub mod judge;
 mod log_rules;
