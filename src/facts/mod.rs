@@ -10,6 +10,7 @@ pub mod network;
 pub mod probe;
 pub mod runtime;
 pub mod system;
+pub mod topology;
 pub mod unit;
 
 pub use host::{Cluster, Host};
