@@ -1,5 +1,6 @@
 //! What a host is, and what a cluster of hosts is: typed, with origins, and no way to reach the outside.
 
+pub mod address;
 pub mod certificates;
 pub mod component;
 pub mod host;

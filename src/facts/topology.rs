@@ -6,10 +6,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::facts::address::{Url, owners, resolve};
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::{Cluster, Host};
 use crate::origin::Sourced;
-use crate::rules::support::{Url, owners, resolve};
 
 /// What answers at an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
