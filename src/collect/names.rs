@@ -8,7 +8,8 @@ use crate::parse::name_files;
 /// What systemd-resolved writes for programs that are to ask its upstream servers themselves.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
-/// Takes the files that names are resolved by. An absent /etc/hosts or nsswitch.conf is known to say nothing.
+/// Takes the files that names are resolved by. An absent nsswitch.conf is known to say nothing; an absent /etc/hosts only
+/// on the live host, since every host has one and a tree without it was merely not given it.
 pub fn collect(files: &Files, problems: &Problems) -> Names {
     Names {
         hosts: hosts(files, problems),
@@ -29,7 +30,7 @@ pub fn collect(files: &Files, problems: &Problems) -> Names {
 fn hosts(files: &Files, problems: &Problems) -> Fact<Vec<HostsEntry>> {
     let file = match files.text("/etc/hosts") {
         Ok(file) => file,
-        Err(error) if error.is_absent() => return Ok(Vec::new()),
+        Err(error) if error.is_absent() && files.is_live() => return Ok(Vec::new()),
         Err(error) => return Err(error.unknown()),
     };
     let (rows, found) = name_files::hosts(&file.text);
@@ -95,8 +96,10 @@ mod tests {
 
     #[test]
     fn absent_and_refused_differ() {
-        let (names, _) = taken(MemorySource::new("m1"));
+        let (names, _) = taken(MemorySource::new("m1").live());
         assert_eq!(names.hosts, Ok(vec![]));
+        let (names, _) = taken(MemorySource::new("m1"));
+        assert!(names.hosts.is_err());
         assert_eq!(names.nsswitch_hosts, Ok(None));
         assert_eq!(names.systemd_resolved, Ok(None));
         assert!(names.resolv_conf.is_err());

@@ -54,22 +54,30 @@ pub const SYSCTLS: &[&str] = &[
     "vm.swappiness",
 ];
 
+/// Entries of a group of settings (/proc/sys/net) in a tree from which on it is taken for a whole one, and not for the
+/// few files that somebody picked.
+const WHOLE_GROUP: usize = 3;
+
 /// Takes settings by dotted key. A key is left out when the kernel is known not to have it (`net.bridge.*` without
-/// br_netfilter): when the source holds the group of settings that it would stand in, such as /proc/sys/net.
+/// br_netfilter): on the live host, or when the source holds the group that it would stand in.
 pub fn collect(files: &Files, keys: &[&str]) -> BTreeMap<String, Fact<String>> {
     keys.iter()
         .filter_map(|key| {
-            let path = format!("/proc/sys/{}", key.replace('.', "/"));
-            let group = format!("/proc/sys/{}", key.split('.').next().unwrap_or_default());
-            let value = match files.line(&path) {
+            let value = match files.line(&format!("/proc/sys/{}", key.replace('.', "/"))) {
                 // Several values are separated by tabs in some files and by blanks in others.
                 Ok(value) => Ok(value.split_whitespace().collect::<Vec<_>>().join(" ")),
-                Err(error) if error.is_absent() && files.list(&group).is_ok() => return None,
+                Err(error) if error.is_absent() && holds_group(files, key) => return None,
                 Err(error) => Err(error.unknown()),
             };
             Some(((*key).to_owned(), value))
         })
         .collect()
+}
+
+fn holds_group(files: &Files, key: &str) -> bool {
+    let group = format!("/proc/sys/{}", key.split('.').next().unwrap_or_default());
+    let wanted = if files.is_live() { 1 } else { WHOLE_GROUP };
+    files.list(&group).is_ok_and(|entries| entries.len() >= wanted)
 }
 
 #[cfg(test)]
@@ -85,6 +93,9 @@ mod tests {
             .file("/proc/sys/net/ipv4/ip_forward", "1\n")
             .file("/proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n")
             .file("/proc/sys/net/ipv4/ip_nonlocal_bind", "0\n")
+            .file("/proc/sys/net/core/somaxconn", "4096\n")
+            .file("/proc/sys/net/unix/max_dgram_qlen", "512\n")
+            .file("/proc/sys/fs/file-max", "100\n")
             .denied("/proc/sys/net/ipv4/ip_nonlocal_bind");
         let found = collect(&Files::new(Arc::new(source)), SYSCTLS);
         let value = |key: &str| found.get(key).map(|value| value.as_deref().map_err(|unknown| unknown.why.clone()));
@@ -92,7 +103,8 @@ mod tests {
         assert_eq!(value("net.ipv4.ip_local_port_range"), Some(Ok("32768 60999")));
         assert_eq!(value("net.bridge.bridge-nf-call-iptables"), None);
         assert_eq!(value("net.ipv4.ip_nonlocal_bind"), Some(Err("permission denied".to_owned())));
-        assert!(matches!(value("kernel.pid_max"), Some(Err(_))));
+        assert!(matches!(value("kernel.pid_max"), Some(Err(_))), "no such group in the source");
+        assert!(matches!(value("fs.nr_open"), Some(Err(_))), "a single file was picked");
     }
 
     #[test]

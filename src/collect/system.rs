@@ -116,8 +116,7 @@ fn kernel_config(files: &Files, release: Option<&str>) -> Fact<KernelConfig> {
         }
     }
     Err(refused.unwrap_or_else(|| {
-        Unknown::new(WHAT, "no file has it")
-            .with_remedy("load the module configs, or install the kernel's config in /boot")
+        Unknown::new(WHAT, "no file has it").with_remedy("modprobe configs, or install the kernel's config in /boot")
     }))
 }
 

@@ -10,8 +10,7 @@ const KEPT_PREFIXES: [&str; 9] =
     ["ETCD_", "DOCKER_", "DOCKERD_", "KUBE", "CONTAINER_", "CONTAINERD_", "CRIO_", "CRI_", "FLANNELD_"];
 
 /// Names that hold one of these hold a secret, unless they end in `FILE` and so hold a path.
-const SECRET_WORDS: [&str; 8] =
-    ["TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "KEY", "CREDENTIAL", "AUTH_CONFIG"];
+const SECRET_WORDS: [&str; 7] = ["TOKEN", "PASS", "PWD", "SECRET", "KEY", "CREDENTIAL", "AUTH_CONFIG"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
