@@ -2,14 +2,19 @@
 //! one kind of evidence from [`Files`] and makes facts of it with the parsers.
 
 pub mod certificates;
+pub mod cgroups;
 pub mod components;
+pub mod executables;
 mod files;
 pub mod kubernetes;
 pub mod load_balancers;
 pub mod logs;
+pub mod names;
 pub mod network;
 pub mod probes;
+pub mod processes;
 pub mod runtimes;
+pub mod sysctls;
 pub mod system;
 pub mod units;
 
