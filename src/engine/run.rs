@@ -1,0 +1,3 @@
+//! A whole run: sources in, report out.
+
+pub use super::options::{Run, RunOptions};
