@@ -51,8 +51,14 @@ impl Budget {
     }
 }
 
-/// `did not answer in 3 s`.
+/// What is said of a question whose turn never came.
+pub const NOT_ASKED: &str = "was not asked before the time was over";
+
+/// `did not answer in 3 s`; who got no time to answer is not said to be silent.
 pub fn no_answer(waited: Duration) -> String {
+    if waited < Duration::from_millis(10) {
+        return NOT_ASKED.to_owned();
+    }
     let text = format!("{:.1}", waited.as_secs_f64());
     format!("did not answer in {} s", text.strip_suffix(".0").unwrap_or(&text))
 }
@@ -66,5 +72,6 @@ mod tests {
         for (millis, expected) in [(3001, "3"), (2400, "2.4"), (340, "0.3"), (10_000, "10")] {
             assert_eq!(no_answer(Duration::from_millis(millis)), format!("did not answer in {expected} s"));
         }
+        assert_eq!(no_answer(Duration::ZERO), NOT_ASKED);
     }
 }

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::collect::Files;
 use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, Probes, TlsAnswer};
 use crate::origin::Unknown;
-use budget::Budget;
+use budget::{Budget, NOT_ASKED};
 
 pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, Plan, SocketQuestion};
 
@@ -109,7 +109,7 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
 }
 
 fn not_asked(what: &str) -> Unknown {
-    Unknown::new(what, "was not asked before the time was over").with_remedy("allow more time for probes")
+    Unknown::new(what, NOT_ASKED).with_remedy("allow more time for probes")
 }
 
 fn etcd_unasked(endpoint: &str) -> EtcdAnswer {
