@@ -108,6 +108,7 @@ impl Plan {
         if endpoint.is_unspecified() {
             return;
         }
+        let verified = verified && endpoint.tls;
         let server_name = endpoint.tls.then(|| server_name.unwrap_or(&endpoint.host).to_owned());
         let known = self
             .dials
@@ -121,7 +122,7 @@ impl Plan {
             None => self.dials.push(Dial {
                 host: endpoint.host.clone(),
                 port: endpoint.port,
-                verified: verified && server_name.is_some(),
+                verified,
                 server_name,
                 dialled_by: BTreeSet::from([dialled_by]),
             }),

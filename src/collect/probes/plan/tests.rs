@@ -178,7 +178,7 @@ fn plain_http_takes_no_certificate() {
     host.components = vec![component(
         ComponentName::KubeApiserver,
         &[
-            ("etcd-servers", "http://10.0.0.1:2379,10.0.0.2:2379"),
+            ("etcd-servers", "http://10.0.0.1:2379,10.0.0.2:2379,http://10.0.0.1:2379"),
             ("etcd-certfile", "/c"),
             ("etcd-keyfile", "/k"),
             ("insecure-port", "8080"),
