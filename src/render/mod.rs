@@ -5,3 +5,6 @@ pub mod json;
 pub mod markdown;
 pub mod paint;
 pub mod text;
+
+#[cfg(test)]
+pub(crate) mod sample;
