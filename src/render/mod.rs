@@ -4,6 +4,7 @@ pub mod human;
 pub mod json;
 pub mod markdown;
 pub mod paint;
+pub mod secret;
 pub mod text;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::evidence::Note;
 use super::snippet::{LAST_COLUMN, Mark, Window, windows};
 use crate::collect::TextFile;
 use crate::origin::{Origin, Place};
+use crate::render::secret::is_key;
 use crate::render::text::{columns, escape, escape_lines, wrap};
 use crate::report::{Confidence, Evidence, EvidenceKind, Finding, Fix, Risk, Severity};
 
@@ -142,7 +143,7 @@ fn mark_of<'a>(context: &Context<'a>, host: &'a str, origin: &'a Origin, label: 
     let Place::File { path, span: Some(span) } = &origin.place else { return None };
     let file: &TextFile = context.texts.get(host)?.get(&**path)?;
     // A span from another version of the text would underline something else.
-    file.text.get(span.start..span.end).filter(|_| span.column <= LAST_COLUMN)?;
+    file.text.get(span.start..span.end).filter(|_| span.column <= LAST_COLUMN && !is_key(&file.text))?;
     Some(Mark { host, path, file, span: *span, label: label.to_owned(), primary: false })
 }
 

@@ -6,6 +6,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Element, Snippet};
 
 use crate::collect::TextFile;
 use crate::origin::Span;
+use crate::render::secret::mask;
 use crate::render::text::{ELLIPSIS, LONG, escape, visible};
 
 /// What stands further right is not underlined: the line is no text for people.
@@ -68,7 +69,7 @@ impl<'a> Window<'a> {
                 source.push('\n');
             }
             let on_line = self.marks.iter().filter(|mark| mark.span.line == number);
-            push_line(&mut source, &mut annotations, line.strip_suffix('\r').unwrap_or(line), on_line);
+            push_line(&mut source, &mut annotations, &mask(line.strip_suffix('\r').unwrap_or(line)), on_line);
         }
         let snippet = Snippet::source(source)
             .path(escape(&format!("{}:{}", first.host, first.path)))
@@ -106,10 +107,9 @@ fn push_line<'m, 'f: 'm>(
 fn range_in(line: &str, mark: &Mark<'_>) -> Range<usize> {
     let column = mark.span.column.saturating_sub(1) as usize;
     let start = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
-    let length = mark.span.end.saturating_sub(mark.span.start).min(LONG);
-    let mut end = start.saturating_add(length).min(line.len());
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    start..end.max(start)
+    // In characters, since masking changes bytes.
+    let marked = mark.file.text.get(mark.span.start..mark.span.end).unwrap_or_default();
+    let length = marked.lines().next().map_or(0, |first| first.chars().count()).min(LONG);
+    let end = line[start..].char_indices().nth(length).map_or(line.len(), |(at, _)| start + at);
+    start..end
 }

@@ -208,3 +208,22 @@ fn a_span_that_does_not_fit_the_text_is_not_underlined() {
     assert!(text.contains("--> m1:/a:40:3"), "{text}");
     assert!(text.contains("was here"), "{text}");
 }
+
+#[test]
+fn a_secret_is_not_shown() {
+    let config = "users:\n- user:\n    token: abcdef.0123456789\n";
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\n";
+    let mut found = finding("x", Severity::Error, "secrets", &["m1"]);
+    for (path, text, part) in [("/config", config, "abcdef.0123456789"), ("/key", key, "MIIEvQIBADAN")] {
+        let origin = Origin::file(path, Some(span_of(text, part)));
+        found.evidence.push(Evidence::new(EvidenceKind::File, "m1", origin, "look here"));
+    }
+    let report = report(Vec::new(), vec![found]);
+    let texts = texts(&[("m1", "/config", config), ("m1", "/key", key)]);
+    let human = render(&report, &texts, options());
+    let json = crate::render::json::v1::Report::new(&report, &texts).to_json().unwrap_or_default();
+    for text in [human, json] {
+        assert!(text.contains("look here"), "{text}");
+        assert!(!text.contains("abcdef") && !text.contains("MIIE"), "{text}");
+    }
+}

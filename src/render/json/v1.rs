@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::collect::TextFile;
 use crate::origin::{Origin, Place};
+use crate::render::secret::{is_key, mask};
 use crate::report;
 
 #[derive(Debug, Serialize)]
@@ -256,7 +257,13 @@ fn evidence_of(evidence: &report::Evidence, texts: &BTreeMap<String, BTreeMap<St
     let path = evidence.origin.path();
     let span = evidence.origin.span();
     let text = path.zip(span).and_then(|(path, span)| {
-        texts.get(&evidence.host)?.get(path)?.text.get(span.start..span.end).filter(|text| text.len() <= TEXT_LIMIT)
+        let file = &texts.get(&evidence.host)?.get(path)?.text;
+        let text = file.get(span.start..span.end).filter(|text| text.len() <= TEXT_LIMIT && !is_key(file))?;
+        // A value is known for a secret by its name, which stands before it.
+        let before = file[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let skipped = file[before..span.start].chars().count();
+        Some(mask(&file[before..span.end]).chars().skip(skipped).collect::<String>())
+            .filter(|masked| masked.chars().count() == text.chars().count())
     });
     let first_line = evidence.occurrences.as_ref().and_then(|occurrences| occurrences.lines.first());
     Evidence {
@@ -280,11 +287,11 @@ fn evidence_of(evidence: &report::Evidence, texts: &BTreeMap<String, BTreeMap<St
         },
         column: span.map(|span| u64::from(span.column)),
         end_column: span
-            .zip(text)
+            .zip(text.as_deref())
             .filter(|(_, text)| !text.contains('\n'))
             .map(|(span, text)| u64::from(span.column) + text.chars().count() as u64),
         label: evidence.label.clone(),
-        text: text.map(str::to_owned),
+        text,
         via: evidence.origin.via.as_ref().map(|via| via.to_string()),
         log: evidence.occurrences.as_ref().map(|occurrences| Log {
             count: occurrences.count,
