@@ -29,7 +29,8 @@ pub struct Host {
     pub network: Fact<Network>,
     pub names: Names,
     pub system: System,
-    /// /proc/sys by dotted key: `net.ipv4.ip_forward`. Only those that rules ask for.
+    /// /proc/sys by dotted key: `net.ipv4.ip_forward`. Only those that rules ask for; a key that the kernel is known not
+    /// to have (`net.bridge.*` without br_netfilter) is left out.
     pub sysctls: BTreeMap<String, Fact<String>>,
     /// Programs that rules ask for, by name: the path found in PATH, or none.
     pub executables: BTreeMap<String, Fact<Option<String>>>,
