@@ -31,6 +31,8 @@ pub struct Options {
     /// Evidence of consequences, and lists in full.
     pub verbose: bool,
     pub language: Language,
+    /// Findings that were left out of the report for their severity.
+    pub hidden: usize,
 }
 
 /// What every part of the renderer needs.

@@ -54,7 +54,7 @@ fn counts(context: &Context<'_>, out: &mut String) {
         format!("checked {hosts} with {rules} in {seconds} s; dates are judged as of {}\n", escape(&report.at))
     });
     let counts = &report.counts;
-    let verdict = if !report.findings.is_empty() {
+    let verdict = if !report.findings.is_empty() || context.options.hidden > 0 {
         None
     } else if counts.passed == 0 && counts.unknown == 0 {
         let text = words.pick(

@@ -6,7 +6,7 @@ use crate::render::sample::*;
 use crate::report::*;
 
 fn options() -> Options {
-    Options { width: 100, colour: false, verbose: false, language: Language::English }
+    Options { width: 100, colour: false, verbose: false, language: Language::English, hidden: 0 }
 }
 
 #[test]
