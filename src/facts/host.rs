@@ -59,6 +59,74 @@ impl Host {
     }
 }
 
+#[cfg(test)]
+impl Host {
+    /// A host of which nothing is known, for tests that fill in what they need.
+    pub fn empty(name: &str) -> Host {
+        use crate::origin::Unknown;
+
+        fn unknown<T>(what: &str) -> Fact<T> {
+            Err(Unknown::new(what, "not part of this test"))
+        }
+
+        Host {
+            name: name.to_owned(),
+            source: name.to_owned(),
+            kind: SourceKind::Tree,
+            network: unknown("network"),
+            names: Names {
+                hosts: unknown("/etc/hosts"),
+                resolv_conf: unknown("/etc/resolv.conf"),
+                nsswitch_hosts: unknown("/etc/nsswitch.conf"),
+            },
+            system: System {
+                os_release: unknown("os-release"),
+                kernel_release: unknown("kernel release"),
+                kernel_config: unknown("kernel configuration"),
+                kernel_arguments: unknown("kernel arguments"),
+                modules: unknown("modules"),
+                mounts: unknown("mounts"),
+                cgroups: unknown("cgroups"),
+                swaps: unknown("swaps"),
+                memory: unknown("memory"),
+                cpus: unknown("cpus"),
+                processes: unknown("processes"),
+                machine_id: unknown("machine id"),
+                product_uuid: unknown("product uuid"),
+            },
+            sysctls: BTreeMap::new(),
+            executables: BTreeMap::new(),
+            units: Vec::new(),
+            scripts: Vec::new(),
+            components: Vec::new(),
+            kubernetes: Kubernetes {
+                static_pods: unknown("static pods"),
+                invalid_manifests: Vec::new(),
+                kubeconfigs: Vec::new(),
+                kubelet_configuration: unknown("kubelet configuration"),
+                kubeadm_configuration: Vec::new(),
+                certificates: BTreeMap::new(),
+            },
+            runtimes: Runtimes {
+                docker_daemon: unknown("daemon.json"),
+                containerd: unknown("containerd configuration"),
+                crio: unknown("CRI-O configuration"),
+                cni: unknown("CNI configuration"),
+                flannel_subnet: unknown("subnet.env"),
+            },
+            load_balancers: LoadBalancers {
+                haproxy: unknown("haproxy.cfg"),
+                nginx: unknown("nginx.conf"),
+                keepalived: unknown("keepalived.conf"),
+            },
+            logs: Logs::default(),
+            probes: Probes::default(),
+            problems: Vec::new(),
+            texts: BTreeMap::new(),
+        }
+    }
+}
+
 /// The hosts that were given together.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cluster {

@@ -40,6 +40,8 @@ fn host() -> TempDir {
     symlink("loop-b", root.join("etc/loop-a")).unwrap();
     symlink("loop-a", root.join("etc/loop-b")).unwrap();
     symlink("/dev/null", root.join("etc/masked.service")).unwrap();
+    symlink("/usr/share/zoneinfo/UTC", root.join("etc/localtime")).unwrap();
+    symlink("hosts.none", root.join("etc/dangling")).unwrap();
     fs::create_dir_all(root.join("proc/12")).unwrap();
     symlink("/", root.join("proc/12/root")).unwrap();
     fifo(&root.join("etc/fifo"));
@@ -95,6 +97,9 @@ fn a_tree_is_read_within_its_root() {
         ("/proc/12/none", "not found"),
         ("/proc/12/root/etc/hosts", "not covered"),
         ("/etc/masked.service", "device"),
+        ("/etc/localtime", "not covered"),
+        ("/etc/dangling", "not found"),
+        ("/usr/share/none", "not found"),
         ("/etc/n\u{fffd}", "io"),
         ("etc/hosts", "io"),
         ("/etc/ho\0sts", "io"),

@@ -258,7 +258,7 @@ impl Tree {
             let flags = LOOK | OFlags::NOFOLLOW;
             let look = match rustix::fs::openat(self.at(&directories), name.as_str(), flags, Mode::empty()) {
                 Ok(look) => look,
-                Err(Errno::NOENT) => return self.missing(path, &directories, name, &pending),
+                Err(Errno::NOENT) => return self.missing(path, &directories, name, &pending, links > 0),
                 Err(errno) => return Err(handle::refusal(path, errno)),
             };
             let stat = handle::stat(path, &look)?;
@@ -293,13 +293,14 @@ impl Tree {
         Ok(Found::Real { directories, name: ".".to_owned(), look: None, stat })
     }
 
-    /// What is to be said of a path whose component `name` is not in `directories`.
+    /// What is to be said of a path whose component `name` is not in `directories`; `linked` when a link led there.
     fn missing(
         &self,
         path: &str,
         directories: &[Step],
         name: String,
         pending: &VecDeque<String>,
+        linked: bool,
     ) -> Result<Found, ReadError> {
         let parents = directories.iter().map(|step| step.name.as_str());
         let rest = pending.iter().map(String::as_str);
@@ -312,7 +313,9 @@ impl Tree {
             && resolved.starts_with("/run/")
             && resolved.ends_with(".sock")
             && resolved.matches('/').count() <= 4;
-        if directories.is_empty() && !listed {
+        // A link into a directory that the tree lacks: what was copied is the link, not what it leads to.
+        let beyond = directories.is_empty() || (linked && !pending.is_empty());
+        if beyond && !listed {
             return Err(ReadError::NotCovered { path: path.to_owned() });
         }
         Err(not_found(path))
