@@ -73,7 +73,9 @@ fn every_fixture_has_its_outcome() {
             };
             cases += 1;
             match run(&options) {
-                Ok(run) => complaints.extend(complaint(outcome, &rule, &run).map(|what| format!("{rule}/{name}: {what}"))),
+                Ok(run) => {
+                    complaints.extend(complaint(outcome, &rule, &run).map(|what| format!("{rule}/{name}: {what}")))
+                }
                 Err(error) => complaints.push(format!("{rule}/{name}: {error}")),
             }
         }

@@ -131,7 +131,10 @@ fn named_files(components: &[Component]) -> Named {
         for layer in &component.layers {
             for (flag, values) in &layer.flags {
                 let Some(value) = values.last().filter(|value| value.value.starts_with('/')) else { continue };
-                if matches!(flag.as_str(), "kubeconfig" | "bootstrap-kubeconfig" | "authentication-kubeconfig" | "authorization-kubeconfig") {
+                if matches!(
+                    flag.as_str(),
+                    "kubeconfig" | "bootstrap-kubeconfig" | "authentication-kubeconfig" | "authorization-kubeconfig"
+                ) {
                     named.kubeconfigs.push(value.clone());
                 } else if names_certificate(flag) {
                     named.certificates.push(value.clone());
@@ -145,7 +148,15 @@ fn named_files(components: &[Component]) -> Named {
 /// Flags whose value is a certificate or key file, by how components spell them.
 fn names_certificate(flag: &str) -> bool {
     const ENDINGS: [&str; 10] = [
-        "cert-file", "key-file", "ca-file", "certfile", "keyfile", "cafile", "client-certificate", "client-key", "tlscert",
+        "cert-file",
+        "key-file",
+        "ca-file",
+        "certfile",
+        "keyfile",
+        "cafile",
+        "client-certificate",
+        "client-key",
+        "tlscert",
         "tlskey",
     ];
     ENDINGS.iter().any(|ending| flag.ends_with(ending)) || flag == "tlscacert"

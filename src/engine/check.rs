@@ -43,11 +43,16 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
             wrong("detect", "`detect` names log when there are `logs`, and only then".to_owned());
         }
         if let Some(last) = card.fix.last() {
-            let needs = [&last.summary].into_iter().chain(&last.commands).chain(&last.restarts).any(|text| {
-                template::fill(text, &[("host".to_owned(), String::new())].into()).is_none()
-            });
+            let needs = [&last.summary]
+                .into_iter()
+                .chain(&last.commands)
+                .chain(&last.restarts)
+                .any(|text| template::fill(text, &[("host".to_owned(), String::new())].into()).is_none());
             if last.when.is_some() || needs {
-                wrong("fix", "the last fix has a `when` or needs a value: without it there may be none to show".to_owned());
+                wrong(
+                    "fix",
+                    "the last fix has a `when` or needs a value: without it there may be none to show".to_owned(),
+                );
             }
         }
         for expression in expressions(card) {

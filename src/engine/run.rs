@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use super::options::{Run, RunOptions};
 use super::card::Detect;
 use super::card_set::{CardError, CardSet};
 use super::judge::judge;
+pub use super::options::{Run, RunOptions};
 use crate::collect::{host, own_cards};
 use crate::facts::component::ComponentName;
 use crate::facts::{Cluster, Host};
@@ -107,9 +107,8 @@ fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
             })
         })
         .collect();
-    Scanner::new(patterns).map_err(|errors| {
-        RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })
+    Scanner::new(patterns)
+        .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {

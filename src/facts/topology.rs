@@ -66,7 +66,15 @@ pub fn edges(cluster: &Cluster) -> Vec<Edge> {
         for kubeconfig in &host.kubernetes.kubeconfigs {
             for entry in &kubeconfig.clusters {
                 let Some(server) = &entry.server else { continue };
-                push(&mut edges, cluster, host, kubeconfig.path.clone(), server, Service::Apiserver, entry.tls_server_name.clone());
+                push(
+                    &mut edges,
+                    cluster,
+                    host,
+                    kubeconfig.path.clone(),
+                    server,
+                    Service::Apiserver,
+                    entry.tls_server_name.clone(),
+                );
             }
         }
         for component in &host.components {
@@ -144,7 +152,8 @@ fn addresses(cluster: &Cluster, from: &Host, url: &Url) -> Vec<IpAddr> {
 fn through(cluster: &Cluster, at: &Host, url: &Url, service: Service) -> (Route, Vec<String>) {
     let port = url.port_or_default();
     let balancers = [&at.load_balancers.haproxy, &at.load_balancers.nginx];
-    for frontend in balancers.into_iter().filter_map(|proxy| proxy.as_ref().ok()?.as_ref()).flat_map(|proxy| &proxy.frontends)
+    for frontend in
+        balancers.into_iter().filter_map(|proxy| proxy.as_ref().ok()?.as_ref()).flat_map(|proxy| &proxy.frontends)
     {
         if !frontend.listen.iter().any(|listen| listens_on(&listen.value, port)) {
             continue;
@@ -155,7 +164,11 @@ fn through(cluster: &Cluster, at: &Host, url: &Url, service: Service) -> (Route,
             .filter_map(|backend| Url::parse(&backend.address.value))
             .flat_map(|backend| addresses(cluster, at, &backend))
             .flat_map(|address| {
-                if address.is_loopback() { vec![at.name.clone()] } else { owners(cluster, address).map(|host| host.name.clone()).collect() }
+                if address.is_loopback() {
+                    vec![at.name.clone()]
+                } else {
+                    owners(cluster, address).map(|host| host.name.clone()).collect()
+                }
             })
             .collect();
         // Backends that were not given leave the given ones that serve.

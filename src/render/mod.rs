@@ -4,4 +4,8 @@ pub mod human;
 pub mod json;
 pub mod markdown;
 pub mod paint;
+pub mod secret;
 pub mod text;
+
+#[cfg(test)]
+pub(crate) mod sample;

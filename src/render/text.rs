@@ -42,6 +42,19 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// A source line that can be printed, with one character for each of its own, so that columns stay what they are: controls
+/// as their pictures, what is invisible or changes direction as U+FFFD. Tabs are kept.
+pub fn visible(line: &str) -> String {
+    let picture = |character: char| match character {
+        '\t' => '\t',
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + character as u32).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\u{7f}' => '\u{2421}',
+        _ if escape_char(character).is_some() => char::REPLACEMENT_CHARACTER,
+        _ => character,
+    };
+    line.chars().map(picture).collect()
+}
+
 /// Several lines that can be printed: line ends stay, the rest is as in [`escape`].
 pub fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
@@ -130,17 +143,28 @@ fn words(text: &str) -> Vec<(usize, &str)> {
 fn hangs(character: char) -> bool {
     matches!(
         character,
-        '，' | '。' | '、' | '；' | '：' | '！' | '？' | '）' | '」' | '』' | '》' | '”' | ',' | '.' | ';' | ':' | ')'
+        '，' | '。'
+            | '、'
+            | '；'
+            | '：'
+            | '！'
+            | '？'
+            | '）'
+            | '」'
+            | '』'
+            | '》'
+            | '”'
+            | ','
+            | '.'
+            | ';'
+            | ':'
+            | ')'
     )
 }
 
 /// At most `limit` characters of the text that have `interesting` (a range of bytes) among them; what was left out at either
 /// side is an ellipsis. Also returned: where the interesting part is now.
-pub fn cut_around(
-    text: &str,
-    interesting: std::ops::Range<usize>,
-    limit: usize,
-) -> (String, std::ops::Range<usize>) {
+pub fn cut_around(text: &str, interesting: std::ops::Range<usize>, limit: usize) -> (String, std::ops::Range<usize>) {
     let floor = |mut at: usize| {
         at = at.min(text.len());
         while !text.is_char_boundary(at) {
@@ -159,11 +183,7 @@ pub fn cut_around(
     let before = text[..start].char_indices().rev().take(spare / 3).last().map_or(start, |(at, _)| at);
     let unused = spare / 3 - text[before..start].chars().count();
     let after = spare - spare / 3 + unused;
-    let stop = if inner > limit {
-        nth_boundary(text, start, limit)
-    } else {
-        nth_boundary(text, end, after)
-    };
+    let stop = if inner > limit { nth_boundary(text, start, limit) } else { nth_boundary(text, end, after) };
     let missing = after.saturating_sub(text[end.min(stop)..stop].chars().count());
     let before = text[..before].char_indices().rev().take(missing).last().map_or(before, |(at, _)| at);
     let mut cut = String::new();
@@ -213,6 +233,7 @@ mod tests {
             assert_eq!(escape(text), expected, "{text:?}");
         }
         assert_eq!(escape_lines("a\x1b\nb"), "a\\x1b\nb");
+        assert_eq!(visible("\ta\x1b[1m\r\u{9b}\u{202e}\u{7f}é"), "\ta␛[1m␍\u{fffd}\u{fffd}␡é");
     }
 
     #[test]
@@ -221,11 +242,11 @@ mod tests {
             ("", 20, vec![""]),
             ("one two", 20, vec!["one two"]),
             ("alpha beta gamma delta", 20, vec!["alpha beta gamma", "delta"]),
-            ("see /a/path/that/is/longer/than/a/line now", 20, vec![
-                "see",
-                "/a/path/that/is/longer/than/a/line",
-                "now",
-            ]),
+            (
+                "see /a/path/that/is/longer/than/a/line now",
+                20,
+                vec!["see", "/a/path/that/is/longer/than/a/line", "now"],
+            ),
             ("first\nsecond", 20, vec!["first", "second"]),
             ("证书已经过期，请尽快更换这个证书。", 20, vec!["证书已经过期，请尽快", "更换这个证书。"]),
         ] {

@@ -64,9 +64,25 @@ pub fn main_address(network: &Network) -> Option<IpAddr> {
 
 /// Interfaces that runtimes and pod networks create.
 pub fn is_container_interface(name: &str) -> bool {
-    ["docker", "cni", "flannel", "cali", "veth", "vxlan", "tunl", "kube-", "br-", "cbr", "weave", "cilium", "lxc", "dummy", "nodelocaldns"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        "docker",
+        "cni",
+        "flannel",
+        "cali",
+        "veth",
+        "vxlan",
+        "tunl",
+        "kube-",
+        "br-",
+        "cbr",
+        "weave",
+        "cilium",
+        "lxc",
+        "dummy",
+        "nodelocaldns",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// The layers that the next start will read: every one but the running process; the process when there is nothing else.
@@ -122,11 +138,7 @@ pub fn is_node(host: &Host) -> bool {
 
 /// `1.9`, `v1.34.4`, `3.5.0-0` as numbers for comparing.
 pub fn version_numbers(version: &str) -> Vec<u32> {
-    version
-        .trim_start_matches('v')
-        .split(['.', '-', '+'])
-        .map_while(|part| part.parse().ok())
-        .collect()
+    version.trim_start_matches('v').split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }
 
 /// Whether a version is at least `major.minor`.

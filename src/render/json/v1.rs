@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::collect::TextFile;
 use crate::origin::{Origin, Place};
+use crate::render::secret::{is_key, mask};
 use crate::report;
 
 #[derive(Debug, Serialize)]
@@ -252,14 +253,17 @@ fn kind(kind: crate::source::SourceKind) -> &'static str {
     }
 }
 
-fn evidence_of(
-    evidence: &report::Evidence,
-    texts: &BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
-) -> Evidence {
+fn evidence_of(evidence: &report::Evidence, texts: &BTreeMap<String, BTreeMap<String, Arc<TextFile>>>) -> Evidence {
     let path = evidence.origin.path();
     let span = evidence.origin.span();
     let text = path.zip(span).and_then(|(path, span)| {
-        texts.get(&evidence.host)?.get(path)?.text.get(span.start..span.end).filter(|text| text.len() <= TEXT_LIMIT)
+        let file = &texts.get(&evidence.host)?.get(path)?.text;
+        let text = file.get(span.start..span.end).filter(|text| text.len() <= TEXT_LIMIT && !is_key(file))?;
+        // A value is known for a secret by its name, which stands before it.
+        let before = file[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let skipped = file[before..span.start].chars().count();
+        Some(mask(&file[before..span.end]).chars().skip(skipped).collect::<String>())
+            .filter(|masked| masked.chars().count() == text.chars().count())
     });
     let first_line = evidence.occurrences.as_ref().and_then(|occurrences| occurrences.lines.first());
     Evidence {
@@ -283,11 +287,11 @@ fn evidence_of(
         },
         column: span.map(|span| u64::from(span.column)),
         end_column: span
-            .zip(text)
+            .zip(text.as_deref())
             .filter(|(_, text)| !text.contains('\n'))
             .map(|(span, text)| u64::from(span.column) + text.chars().count() as u64),
         label: evidence.label.clone(),
-        text: text.map(str::to_owned),
+        text,
         via: evidence.origin.via.as_ref().map(|via| via.to_string()),
         log: evidence.occurrences.as_ref().map(|occurrences| Log {
             count: occurrences.count,
@@ -300,5 +304,75 @@ fn evidence_of(
                 .map(|line| LogLine { path: line.path.clone(), line: line.line, text: line.text.clone() })
                 .collect(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+
+    fn json(report: &report::Report, texts: &BTreeMap<String, BTreeMap<String, Arc<TextFile>>>) -> serde_json::Value {
+        serde_json::from_str(&Report::new(report, texts).to_json().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn fits_the_schema() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../../docs/schema/report-v1.json")).unwrap();
+        assert!(jsonschema::meta::is_valid(&schema));
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let (mut report, texts) = sample::floating_address();
+        report.problems.push(report::Problem {
+            host: "m1".to_owned(),
+            place: "/etc/fstab".to_owned(),
+            message: "permission denied".to_owned(),
+            remedy: None,
+        });
+        for report in [report.clone(), sample::report(Vec::new(), Vec::new())] {
+            let value = json(&report, &texts);
+            let errors: Vec<String> =
+                validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            assert!(errors.is_empty(), "{errors:#?}");
+        }
+        // Every field is described: one more must be refused.
+        for pointer in ["", "/findings/0", "/findings/0/evidence/0", "/findings/0/fix", "/hosts/0", "/summary"] {
+            let mut value = json(&report, &texts);
+            let object = value.pointer_mut(pointer).and_then(serde_json::Value::as_object_mut).unwrap();
+            object.insert("surprise".to_owned(), serde_json::Value::Null);
+            assert!(!validator.is_valid(&value), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_underlined_and_what_explains_what() {
+        let (report, texts) = sample::floating_address();
+        let value = json(&report, &texts);
+        for (pointer, expected) in [
+            ("/version", serde_json::json!(1)),
+            ("/findings/0/consequence_of", serde_json::json!(null)),
+            ("/findings/0/causes", serde_json::json!(["f2", "f4"])),
+            ("/findings/2/consequence_of", serde_json::json!("f2")),
+            ("/findings/0/evidence/0/text", serde_json::json!("203.0.113.12")),
+            ("/findings/0/evidence/0/line", serde_json::json!(9)),
+            ("/findings/0/evidence/0/column", serde_json::json!(34)),
+            ("/findings/0/evidence/0/end_column", serde_json::json!(46)),
+            ("/findings/0/evidence/1/line", serde_json::json!(9)),
+            ("/findings/0/evidence/1/log/count", serde_json::json!(5)),
+            ("/findings/0/evidence/2/source", serde_json::json!("connect to 10.77.0.12:2380")),
+            ("/summary/failed", serde_json::json!(1)),
+            ("/summary/consequences", serde_json::json!(3)),
+            ("/unknown/0/why", serde_json::json!("the member did not answer in 3 s")),
+        ] {
+            assert_eq!(value.pointer(pointer), Some(&expected), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn without_the_text_the_place_still_stands() {
+        let (report, _) = sample::floating_address();
+        let value = json(&report, &BTreeMap::new());
+        assert_eq!(value["findings"][0]["evidence"][0]["text"], serde_json::Value::Null);
+        assert_eq!(value["findings"][0]["evidence"][0]["line"], 9);
     }
 }

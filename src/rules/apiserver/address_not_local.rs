@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
 use crate::facts::component::ComponentName;
 use crate::facts::log::LogHit;
-use crate::facts::Host;
 use crate::report::Severity;
 use crate::rules::support::{addresses_in_words, configured_layers, file_of, main_address, owners, unit_of};
 use crate::rules::{Context, Detector, Judge, Refined};

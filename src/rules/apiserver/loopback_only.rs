@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
-use crate::facts::component::{Component, ComponentName, LayerKind};
 use crate::facts::Host;
+use crate::facts::component::{Component, ComponentName, LayerKind};
 use crate::origin::Sourced;
 use crate::rules::support::{Url, configured_layers, file_of, main_address, resolve, unit_of};
 use crate::rules::{Context, Detector, Judge};
@@ -76,9 +76,7 @@ fn dialled_by_http(context: &Context<'_>, host: &Host) -> bool {
 fn leads_to(client: &Host, url: &Url, host: &Host) -> bool {
     let Ok(network) = &host.network else { return url.host == host.name };
     url.host == host.name
-        || resolve(client, &url.host)
-            .into_iter()
-            .any(|address| !address.is_loopback() && network.owns(address))
+        || resolve(client, &url.host).into_iter().any(|address| !address.is_loopback() && network.owns(address))
 }
 
 /// Whether the apiserver's listening sockets are all on loopback; none when they could not be read or it has none.
@@ -86,9 +84,7 @@ fn sockets(host: &Host) -> Option<bool> {
     let listeners = host.network.as_ref().ok()?.listeners.as_ref().ok()?;
     let own: Vec<_> = listeners
         .iter()
-        .filter(|listener| {
-            listener.process.as_ref().is_some_and(|process| process.name.starts_with("kube-apiserver"))
-        })
+        .filter(|listener| listener.process.as_ref().is_some_and(|process| process.name.starts_with("kube-apiserver")))
         .collect();
     (!own.is_empty()).then(|| own.iter().all(|listener| listener.address.is_loopback()))
 }

@@ -33,9 +33,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         draft = draft.value("kernel_argument", boot_arguments(&disabled));
         if let Ok(arguments) = &host.system.kernel_arguments
             && let Some(cause) = arguments.iter().find(|argument| {
-                argument
-                    .strip_prefix("cgroup_disable=")
-                    .is_some_and(|list| list.split(',').any(|name| disabled.iter().any(|controller| controller == name)))
+                argument.strip_prefix("cgroup_disable=").is_some_and(|list| {
+                    list.split(',').any(|name| disabled.iter().any(|controller| controller == name))
+                })
             })
         {
             draft = draft.note(format!("the kernel was started with {cause}")).value("disabling_argument", cause);

@@ -21,7 +21,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             Standing::Usable => verdict.pass(),
             Standing::NotMounted => missing.push(controller.to_owned()),
             Standing::Unknown => {
-                verdict.unknown(Unknown::new(controller, "cgroup.controllers could not be read").with_remedy("run as root"));
+                verdict.unknown(
+                    Unknown::new(controller, "cgroup.controllers could not be read").with_remedy("run as root"),
+                );
             }
             // Another condition: cgroup-controller-missing.
             Standing::Disabled | Standing::NotCompiled => {}
@@ -30,17 +32,16 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if missing.is_empty() {
         return;
     }
-    let mut draft = Draft::new()
-        .value("controllers", in_words(&missing))
-        .value("controller", &missing[0])
-        .note(match cgroups.mode {
+    let mut draft = Draft::new().value("controllers", in_words(&missing)).value("controller", &missing[0]).note(
+        match cgroups.mode {
             CgroupMode::None => "no cgroup filesystem is mounted at all".to_owned(),
             CgroupMode::V2 => "cgroup v2 is mounted, and these are not in its root's cgroup.controllers".to_owned(),
             CgroupMode::V1 | CgroupMode::Hybrid => {
                 let mounted: Vec<String> = cgroups.mounted_v1.keys().cloned().collect();
                 format!("mounted are {}", in_words(&mounted))
             }
-        });
+        },
+    );
     for controller in &missing {
         let row = cgroups.controllers.iter().find(|row| &row.name == controller);
         let origin = row.map_or(&cgroups.origin, |row| &row.origin);
@@ -49,7 +50,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if cgroups.mode == CgroupMode::V2 {
         draft = draft.message("not_delegated").value("v2", "true");
     } else {
-        let directories: Vec<String> = missing.iter().map(|controller| format!("/sys/fs/cgroup/{controller}")).collect();
+        let directories: Vec<String> =
+            missing.iter().map(|controller| format!("/sys/fs/cgroup/{controller}")).collect();
         // A shell loop needs no more lines the more controllers are missing.
         draft = draft
             .value("directories", directories.join(" "))

@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, split_items};
 use crate::facts::log::LogHit;
 use crate::facts::network::Network;
-use crate::facts::Host;
 use crate::origin::Sourced;
-use crate::rules::support::{
-    Url, addresses_in_words, configured_layers, file_of, in_url, main_address, unit_of,
-};
+use crate::rules::support::{Url, addresses_in_words, configured_layers, file_of, in_url, main_address, unit_of};
 use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =

@@ -7,8 +7,7 @@ use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: None };
 
 fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let Some(membership) = membership(context.cluster) else { return };

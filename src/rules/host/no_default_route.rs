@@ -8,18 +8,19 @@ use crate::facts::component::{Component, ComponentName};
 use crate::facts::network::Network;
 use crate::origin::{Origin, Unknown};
 use crate::report::Severity;
-use crate::rules::support::{addresses_in_words, main_address, is_container_interface, unit_of};
+use crate::rules::support::{addresses_in_words, is_container_interface, main_address, unit_of};
 use crate::rules::{Context, Detector, Judge};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "host-no-default-route", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector { id: "host-no-default-route", judge: Judge::Host(judge), refine: None };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let apiserver = host.component(ComponentName::KubeApiserver);
     let kubeadm_names_an_address = host.kubernetes.kubeadm_configuration.iter().any(|document| {
         ["localAPIEndpoint.advertiseAddress", "controlPlane.localAPIEndpoint.advertiseAddress", "api.advertiseAddress"]
             .iter()
-            .any(|path| document.get(path).is_some_and(|address| address.value != "0.0.0.0" && !address.value.is_empty()))
+            .any(|path| {
+                document.get(path).is_some_and(|address| address.value != "0.0.0.0" && !address.value.is_empty())
+            })
     });
     if apiserver.is_none() && (!context.preflight || kubeadm_names_an_address) {
         return;

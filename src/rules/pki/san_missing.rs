@@ -32,7 +32,14 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     if let Some(etcd) = host.component(ComponentName::Etcd) {
         on_disk(host, etcd, "cert-file", "key-file", wanted_of_etcd(host, etcd, &edges, Service::EtcdClient), verdict);
-        on_disk(host, etcd, "peer-cert-file", "peer-key-file", wanted_of_etcd(host, etcd, &edges, Service::EtcdPeer), verdict);
+        on_disk(
+            host,
+            etcd,
+            "peer-cert-file",
+            "peer-key-file",
+            wanted_of_etcd(host, etcd, &edges, Service::EtcdPeer),
+            verdict,
+        );
     }
     served(host, verdict);
 }
@@ -62,13 +69,16 @@ fn on_disk(host: &Host, component: &Component, flag: &str, key_flag: &str, wante
     for wants in missing.values() {
         for want in wants.iter().take(2) {
             draft = match &want.origin {
-                Some(origin) => draft.evidence(Evidence::new(EvidenceKind::File, &want.host, origin.clone(), &want.why)),
+                Some(origin) => {
+                    draft.evidence(Evidence::new(EvidenceKind::File, &want.host, origin.clone(), &want.why))
+                }
                 None => draft.note(want.why.clone()),
             };
         }
     }
     if path.value.starts_with("/etc/kubernetes/pki/") {
-        let certificate = path.value.trim_start_matches("/etc/kubernetes/pki/").trim_end_matches(".crt").replace('/', "-");
+        let certificate =
+            path.value.trim_start_matches("/etc/kubernetes/pki/").trim_end_matches(".crt").replace('/', "-");
         draft = draft.value("kubeadm_certificate", certificate);
     }
     verdict.fail(draft);
@@ -162,7 +172,9 @@ fn wanted_of_etcd(host: &Host, etcd: &Component, edges: &[Edge], service: Servic
         _ => "advertise-client-urls",
     };
     for item in etcd.flag_items(flag) {
-        let Some(url) = Url::parse(&item.value).filter(|url| url.scheme == "https" && !url.is_loopback()) else { continue };
+        let Some(url) = Url::parse(&item.value).filter(|url| url.scheme == "https" && !url.is_loopback()) else {
+            continue;
+        };
         wanted.push(Wanted {
             name: url.host,
             why: "it advertises this URL".to_owned(),

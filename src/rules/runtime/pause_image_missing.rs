@@ -1,8 +1,8 @@
 //! pause-image-missing: the sandbox image that kubelet or runtime is set to is not in the runtime's store.
 
 use crate::engine::verdict::{Draft, Verdict};
-use crate::facts::component::ComponentName;
 use crate::facts::Host;
+use crate::facts::component::ComponentName;
 use crate::facts::probe::Probes;
 use crate::origin::{Origin, Sourced};
 use crate::report::{Confidence, Evidence, EvidenceKind};
@@ -63,10 +63,15 @@ fn compare(
         .confidence(Confidence::Low)
         .severity(crate::report::Severity::Warning);
     if let Some(origin) = &origin {
-        draft = draft.at(&host.name, origin, "not among the images that the runtime has").maybe_value("file", origin.path());
+        draft = draft
+            .at(&host.name, origin, "not among the images that the runtime has")
+            .maybe_value("file", origin.path());
     }
-    let same_name: Vec<String> =
-        images.iter().filter(|known| normalized(known).contains("/pause") || known.contains("pause")).cloned().collect();
+    let same_name: Vec<String> = images
+        .iter()
+        .filter(|known| normalized(known).contains("/pause") || known.contains("pause"))
+        .cloned()
+        .collect();
     let label = format!("{} images, none of them {image}", images.len());
     draft = draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, Origin::answer(asked.to_owned()), label));
     if !same_name.is_empty() {
@@ -128,9 +133,9 @@ fn refine(_: &Context<'_>, host: &Host, hit: &crate::facts::log::LogHit) -> crat
     let configured = configured_for_cri(host).or_else(|| configured_for_docker(host));
     let is_pause = image.contains("pause") || image.contains("pod-infrastructure");
     match configured {
-        Some(configured) if normalized(&configured.value) == normalized(image) => Refined::Keep(
-            file_values(&configured)
-        ),
+        Some(configured) if normalized(&configured.value) == normalized(image) => {
+            Refined::Keep(file_values(&configured))
+        }
         _ if is_pause => Refined::Keep(Vec::new()),
         _ => Refined::Drop,
     }
