@@ -90,6 +90,9 @@ pub struct LogRule {
     /// A message of the same program that says that it is over.
     #[serde(default, rename = "ended-by")]
     pub ended_by: Option<String>,
+    /// Seconds within which it is normal when `ended-by` follows.
+    #[serde(default, rename = "ended-within")]
+    pub ended_within: Option<u64>,
     /// Whole lines as the component wrote them.
     pub examples: Vec<String>,
     /// Lines that look alike and must not match.

@@ -104,6 +104,7 @@ fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
                 after_start_seconds: rule.after_start,
                 min_count: rule.min_count,
                 ended_by: rule.ended_by.clone(),
+                ignore_if_ended_seconds: rule.ended_within,
             })
         })
         .collect();
@@ -121,11 +122,8 @@ fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
 /// Hosts side by side, as many as there are CPUs at a time.
 fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
     let live = sources.iter().any(|source| source.kind() == SourceKind::Live);
-    let scan = ScanOptions {
-        since: if live { options.since.or(Some(std::time::Duration::from_secs(24 * 3600))) } else { options.since },
-        at,
-        ..ScanOptions::default()
-    };
+    let since = options.since.or(live.then_some(std::time::Duration::from_secs(24 * 3600)));
+    let scan = ScanOptions { since: since.and_then(|since| at.checked_sub(since).ok()), ..ScanOptions::new(at) };
     let host_options =
         host::HostOptions { scanner, scan, probe_deadline: options.probe.then_some(options.timeout), at };
     let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);
