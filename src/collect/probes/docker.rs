@@ -1,8 +1,10 @@
 //! What dockerd says of itself, over its unix socket.
 //!
-//! Asked as plain HTTP without a version in the path, which every release answers in its own API version, and read field by
-//! field, so that a daemon that is older or newer than any client library still tells what is wanted of it.
+//! bollard asks. A daemon that is newer or older than bollard's models (an unknown cgroup version, say) answers in a way that
+//! it refuses to read: then the same questions are asked as plain HTTP, and the answers read field by field.
 
+use bollard::Docker;
+use bollard::query_parameters::ListImagesOptions;
 use reqwest::Client;
 use serde_json::Value;
 
@@ -19,10 +21,40 @@ pub async fn ask(question: SocketQuestion, budget: Budget) -> Option<Fact<Docker
         Ok(open) => open.into_iter().next()?,
         Err(why) => return why.map(Err),
     };
-    Some(docker(&path, budget).await)
+    Some(match by_client(&path, budget).await {
+        Some(answer) => answer,
+        None => by_hand(&path, budget).await,
+    })
 }
 
-async fn docker(path: &str, budget: Budget) -> Fact<DockerAnswer> {
+/// Through bollard; none when it cannot read what the daemon says.
+async fn by_client(path: &str, budget: Budget) -> Option<Fact<DockerAnswer>> {
+    let seconds = budget.left().as_secs().max(1);
+    let docker = Docker::connect_with_unix(path, seconds, bollard::API_DEFAULT_VERSION).ok()?;
+    let asked = async {
+        let docker = docker.negotiate_version().await.ok()?;
+        let (version, info, images) =
+            tokio::join!(docker.version(), docker.info(), docker.list_images(None::<ListImagesOptions>));
+        let (version, info) = (version.ok()?, info.ok()?);
+        let mut tags: Vec<String> = images.ok()?.into_iter().flat_map(|image| image.repo_tags).collect();
+        settle(&mut tags);
+        Some(DockerAnswer {
+            version: version.version?,
+            cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()),
+            cgroup_version: info.cgroup_version.map(|version| version.to_string()),
+            storage_driver: info.driver,
+            security_options: info.security_options.unwrap_or_default(),
+            warnings: info.warnings.unwrap_or_default(),
+            images: Ok(tags),
+        })
+    };
+    match budget.within(asked).await {
+        Ok(answer) => answer.map(Ok),
+        Err(waited) => Some(Err(Unknown::new(path, super::budget::no_answer(waited)))),
+    }
+}
+
+async fn by_hand(path: &str, budget: Budget) -> Fact<DockerAnswer> {
     let client = http::unix_client(path).map_err(|why| Unknown::new(path, why))?;
     let (version, info, images) = tokio::join!(
         get(&client, path, "/version", budget),
@@ -61,10 +93,14 @@ fn texts(json: &Value, name: &str) -> Vec<String> {
 /// RepoTags is null or `<none>:<none>` for an image without name.
 fn tags(images: &Value) -> Option<Vec<String>> {
     let mut tags: Vec<String> = images.as_array()?.iter().flat_map(|image| texts(image, "RepoTags")).collect();
+    settle(&mut tags);
+    Some(tags)
+}
+
+fn settle(tags: &mut Vec<String>) {
     tags.retain(|tag| tag != "<none>:<none>");
     tags.sort();
     tags.dedup();
-    Some(tags)
 }
 
 #[cfg(test)]
