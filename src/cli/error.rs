@@ -30,7 +30,8 @@ impl CliError {
             Some(name) => format!("did you mean `{name}`?"),
             None => "`k8sdoctor rules` lists them".to_owned(),
         };
-        CliError::usage(format!("there is no rule `{wanted}`; {hint}"))
+        let what = if cards.is_some() { "rule or component" } else { "rule" };
+        CliError::usage(format!("there is no {what} `{wanted}`; {hint}"))
     }
 }
 

@@ -86,8 +86,12 @@ impl From<Lang> for Language {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitCode {
     panic::install();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let exit = std::panic::catch_unwind(|| run(arguments)).unwrap_or(Exit::Failure);
-    std::process::ExitCode::from(exit.code())
+    std::process::ExitCode::from(guarded(|| run(arguments)).code())
+}
+
+/// A bug of the program is a failure, and never looks like a clean or a bad host.
+fn guarded(work: impl FnOnce() -> Exit + std::panic::UnwindSafe) -> Exit {
+    std::panic::catch_unwind(work).unwrap_or(Exit::Failure)
 }
 
 fn run(arguments: Vec<OsString>) -> Exit {
@@ -116,6 +120,12 @@ fn run(arguments: Vec<OsString>) -> Exit {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_panic_is_a_failure() {
+        assert_eq!(guarded(|| panic!("on purpose")), Exit::Failure);
+        assert_eq!(guarded(|| Exit::Findings), Exit::Findings);
+    }
 
     #[test]
     fn the_arguments_are_consistent() {

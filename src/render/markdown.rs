@@ -14,7 +14,7 @@ pub fn to_terminal(markdown: &str, width: usize, paint: Paint) -> String {
             if line.trim_start().starts_with(mark) {
                 fence = None;
             } else {
-                out.push_str(&format!("    {}", escape(line)).trim_end().to_owned());
+                out.push_str(format!("    {}", escape(line)).trim_end());
                 out.push('\n');
             }
             continue;
@@ -100,7 +100,8 @@ fn join_lines(text: &str) -> String {
     let mut joined = String::with_capacity(text.len());
     for line in text.lines() {
         let wide = |character: Option<char>| character.is_some_and(|character| super::text::columns_of(character) == 2);
-        if !joined.is_empty() && !(wide(joined.chars().next_back()) && wide(line.chars().next())) {
+        let chinese = wide(joined.chars().next_back()) && wide(line.chars().next());
+        if !joined.is_empty() && !chinese {
             joined.push(' ');
         }
         joined.push_str(line);

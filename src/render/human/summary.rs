@@ -48,10 +48,15 @@ fn counts(context: &Context<'_>, out: &mut String) {
     let hosts = words.count(report.hosts.len(), "host", "hosts", "台主机");
     let rules = words.count(report.rules, "rule", "rules", "条规则");
     let seconds = format!("{:.1}", report.seconds);
+    // Fractions of a second say nothing about dates.
+    let at = match report.at.parse::<jiff::Timestamp>() {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => escape(&report.at),
+    };
     out.push_str(&if words.chinese() {
-        format!("用 {rules}检查了 {hosts}，耗时 {seconds} 秒；日期以 {} 为准\n", escape(&report.at))
+        format!("用 {rules}检查了 {hosts}，耗时 {seconds} 秒；日期以 {at} 为准\n")
     } else {
-        format!("checked {hosts} with {rules} in {seconds} s; dates are judged as of {}\n", escape(&report.at))
+        format!("checked {hosts} with {rules} in {seconds} s; dates are judged as of {at}\n")
     });
     let counts = &report.counts;
     let verdict = if !report.findings.is_empty() || context.options.hidden > 0 {
