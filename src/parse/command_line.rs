@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::facts::component::ComponentName;
 use crate::facts::unit::CommandLine;
 use crate::origin::{Origin, Place, Sourced};
+use marked::Mark;
 
 /// What stands in a fact in place of a password or token.
 pub const HIDDEN: &str = "<hidden>";
@@ -52,6 +53,12 @@ pub fn identify(words: &[&str]) -> Option<(ComponentName, usize)> {
     let program = base_name(words.first()?).trim_end_matches(" (deleted)");
     let second = words.get(1).copied();
     match program {
+        // Wrappers of images that run the words after their own flags.
+        "go-runner" | "tini" | "dumb-init" => {
+            let at = 1 + words.iter().skip(1).position(|word| !word.starts_with('-'))?;
+            let (component, from) = identify(words.get(at..).filter(|rest| !is_wrapper(rest))?)?;
+            Some((component, at + from))
+        }
         "hyperkube" => {
             let name = match second?.trim_start_matches('/') {
                 "apiserver" => "kube-apiserver",
@@ -72,10 +79,14 @@ pub fn identify(words: &[&str]) -> Option<(ComponentName, usize)> {
     }
 }
 
+fn is_wrapper(words: &[&str]) -> bool {
+    words.first().is_some_and(|word| matches!(base_name(word), "go-runner" | "tini" | "dumb-init"))
+}
+
 /// Whether a command whose program is this may run a component; [`identify`] decides with more of its words.
 pub fn may_be_component(program: &str) -> bool {
     let program = base_name(program);
-    matches!(program, "hyperkube" | "docker") || by_program(program).is_some()
+    matches!(program, "hyperkube" | "docker" | "go-runner") || by_program(program).is_some()
 }
 
 /// Flags that stand alone: the word after them is not theirs. Components take `--flag=false` for the others too, but
@@ -246,6 +257,16 @@ pub fn is_secret(name: &str) -> bool {
 /// A value that may stand in a fact.
 pub fn public(name: &str, value: &str) -> String {
     if is_secret(name) && !value.is_empty() { HIDDEN.to_owned() } else { value.to_owned() }
+}
+
+/// Characters of a value that may stand in a fact; those of a password all point at the place where it stands.
+pub(crate) fn public_marks(name: &str, value: Vec<Mark>) -> Vec<Mark> {
+    match (value.first(), marked::span(&value)) {
+        (Some(first), Some(span)) if is_secret(name) => {
+            HIDDEN.chars().map(|c| Mark { end: span.end as u32, ..first.with(c) }).collect()
+        }
+        _ => value,
+    }
 }
 
 /// Replaces the values of flags that are passwords or tokens.

@@ -46,7 +46,7 @@ pub fn parse(path: &Arc<str>, text: &str, environment: Option<&Environment>, res
             .variables
             .iter()
             .filter_map(|(name, variable)| {
-                let value = command_line::public(name, &marked::text(variable.value.as_ref()?));
+                let value = marked::text(variable.value.as_ref()?);
                 Some((name.clone(), Sourced::new(value, variable.origin.clone())))
             })
             .collect(),
@@ -59,6 +59,30 @@ pub fn parse(path: &Arc<str>, text: &str, environment: Option<&Environment>, res
 pub(crate) fn inline(trail: Trail, script: &[Mark], environment: &Environment) -> Vec<CommandLine> {
     let mut shell = Shell::new(trail, Some(environment), &|_| SourcedFile::Unknown);
     shell.run(script);
+    shell.commands
+}
+
+/// The components that a container's `sh -c` would start; spans are narrowed when the text stands in its file as it is.
+pub fn components_in(script: &Sourced<String>) -> Vec<CommandLine> {
+    let text = limited(&script.value);
+    let mut marks = marked::marks(text);
+    let path: Arc<str> = script.origin.path().unwrap_or_default().into();
+    if let Some(span) = script.origin.span() {
+        let as_it_is = span.end - span.start == script.value.len() && !text.contains('\n');
+        for mark in &mut marks {
+            if as_it_is {
+                mark.start += span.start as u32;
+                mark.end += span.start as u32;
+                mark.column += span.column - 1;
+            } else {
+                (mark.start, mark.end, mark.column) = (span.start as u32, span.end as u32, span.column);
+            }
+            mark.line = span.line;
+        }
+    }
+    let mut shell = Shell::new(Trail::new(path), None, &|_| SourcedFile::Unknown);
+    shell.incomplete = true;
+    shell.run(&marks);
     shell.commands
 }
 
@@ -325,6 +349,7 @@ impl<'a> Shell<'a> {
         for (piece, _) in self.expand_unsplit(&value, &mut Vec::new()) {
             marks.push(piece);
         }
+        let mut marks = command_line::public_marks(&name, marks);
         let equals = match word.parts.get(parts.wrapping_sub(1)) {
             Some(Part::Text { mark, .. }) => marked::span_after(mark),
             _ => word.raw,

@@ -28,6 +28,11 @@ fn programs_that_are_components() {
         (&["docker", "run", "etcd"], None),
         (&["dockerd"], Some((ComponentName::Dockerd, 1))),
         (&["../bin/flanneld-server", "-v", "4"], Some((ComponentName::Flanneld, 1))),
+        (
+            &["/go-runner", "--log-file=/x", "/usr/local/bin/kube-scheduler", "--v=2"],
+            Some((ComponentName::KubeScheduler, 3)),
+        ),
+        (&["tini", "tini", "etcd"], None),
         (&["etcdctl", "get"], None),
         (&["/usr/bin/etcd (deleted)"], Some((ComponentName::Etcd, 1))),
         (&[], None),

@@ -10,7 +10,7 @@ use crate::parse::command_line::{
     self,
     marked::{self, Mark, Trail, WORD_LIMIT},
 };
-use crate::parse::env_file::{self, EnvFile, is_name};
+use crate::parse::env_file::{EnvFile, is_name};
 use crate::parse::shell_script;
 
 /// Variables that systemd itself sets for a service (systemd.exec(5)); their values are not in any file.
@@ -118,7 +118,7 @@ pub struct Variable {
     pub origin: Origin,
 }
 
-/// The variables that a unit's commands see.
+/// The variables that a unit's commands see. The values of passwords and tokens are not kept.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, Variable>,
@@ -162,7 +162,7 @@ impl Environment {
                 });
                 continue;
             };
-            let value = word.marks[equals + 1..].to_vec();
+            let value = command_line::public_marks(&name, word.marks[equals + 1..].to_vec());
             let span = marked::span(&value).unwrap_or_else(|| marked::span_after(&word.marks[equals]));
             let origin = Origin::file(assignment.path.clone(), Some(span));
             self.variables.insert(name, Variable { value, origin });
@@ -173,7 +173,8 @@ impl Environment {
     pub fn load(&mut self, path: &Arc<str>, file: &EnvFile) {
         for variable in &file.variables {
             let origin = Origin::file(path.clone(), Some(variable.span));
-            self.variables.insert(variable.name.clone(), Variable { value: variable.value.clone(), origin });
+            let value = command_line::public_marks(&variable.name, variable.value.clone());
+            self.variables.insert(variable.name.clone(), Variable { value, origin });
         }
     }
 
@@ -199,12 +200,10 @@ impl Environment {
         }
     }
 
-    /// The variables as facts: the values of passwords and tokens are left out.
     pub fn sourced(&self) -> BTreeMap<String, Sourced<String>> {
         self.iter()
             .map(|(name, variable)| {
-                let value = command_line::public(name, &marked::text(&variable.value));
-                (name.clone(), Sourced::new(value, variable.origin.clone()))
+                (name.clone(), Sourced::new(marked::text(&variable.value), variable.origin.clone()))
             })
             .collect()
     }
@@ -468,16 +467,6 @@ pub fn environment_file(assignment: &Assignment, unit: &UnitName) -> Option<(Str
     }
     let span = marked::span(&value)?;
     Some((marked::text(&value), optional, span))
-}
-
-/// An environment from plain texts: `(path, text)` of environment files, in order.
-pub fn environment_of(files: &[(&str, &str)]) -> Environment {
-    let mut environment = Environment::default();
-    for (path, text) in files {
-        let path: Arc<str> = (*path).into();
-        environment.load(&path, &env_file::parse(&path, text));
-    }
-    environment
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::origin::Place;
+use crate::parse::env_file;
 use crate::parse::systemd_unit;
 
 fn unit() -> UnitName {
