@@ -22,7 +22,8 @@ pub struct Unit {
     pub environment_files: Vec<EnvironmentFile>,
     /// Variables that are defined for ExecStart, by name.
     pub environment: BTreeMap<String, Sourced<String>>,
-    /// ExecStart commands, split and expanded.
+    /// ExecStart commands, split and expanded. A command that is a shell's (`sh -c "..."`) is followed by the components
+    /// that the shell would start.
     pub exec_start: Vec<CommandLine>,
     pub problems: Vec<UnitProblem>,
 }
@@ -38,9 +39,12 @@ pub struct EnvironmentFile {
 }
 
 /// A command with its words after expansion, each with where it came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CommandLine {
     pub words: Vec<Sourced<String>>,
+    /// For each word of the form `--flag=value`, where the value alone came from; may be shorter than `words`.
+    #[serde(skip)]
+    pub values: Vec<Option<Origin>>,
     /// Where standard output goes when a shell redirects it: `./log/etcd.log`.
     pub output: Option<Sourced<String>>,
     /// Variables that were used but that nothing defines, or that are defined empty.
