@@ -1,5 +1,135 @@
-use super::{Files, Problems};
-use crate::facts::kubernetes::Kubernetes;
-use crate::origin::Sourced;
-pub fn collect(_: &Files, _: &Problems, _: &str) -> Kubernetes { Kubernetes { static_pods: Ok(vec![]), invalid_manifests: vec![], kubeconfigs: vec![], kubelet_configuration: Ok(None), kubeadm_configuration: vec![], certificates: Default::default() } }
-pub fn add_kubeconfigs(_: &mut Kubernetes, _: &Files, _: &Problems, _: &[Sourced<String>]) {}
+//! Kubernetes' own files on a host: manifests, kubeconfigs, the kubelet's and kubeadm's configuration.
+
+mod kubeadm;
+mod kubeconfigs;
+mod manifests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::collect::{Files, Problems};
+use crate::facts::kubernetes::{ConfigDocument, Kubernetes};
+use crate::origin::{Fact, Origin, Unknown};
+use crate::parse::{self, config_document};
+
+pub use kubeconfigs::add as add_kubeconfigs;
+
+/// Where the kubelet's configuration lies when no flag says so, by how hosts are set up.
+const KUBELET_CONFIGURATIONS: &[&str] = &[
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/config.yml",
+    "/etc/kubernetes/kubelet-config.yaml",
+    "/etc/kubernetes/kubelet.yaml",
+    "/etc/kubernetes/kubelet/kubelet-config.json",
+    "/etc/kubernetes/kubelet/config.json",
+    "/home/kubernetes/kubelet-config.yaml",
+];
+
+/// Everything but certificates, from the usual places and the directories that the kubelet's configuration names.
+/// `kubelet_config_path` is the kubelet's `--config`, or a usual path, or empty.
+pub fn collect(files: &Files, problems: &Problems, kubelet_config_path: &str) -> Kubernetes {
+    collect_from(files, problems, &[], kubelet_config_path)
+}
+
+/// The same with the directories that the kubelet's flags name (`--pod-manifest-path`, `--config` of old).
+pub fn collect_from(
+    files: &Files,
+    problems: &Problems,
+    manifest_directories: &[String],
+    kubelet_config_path: &str,
+) -> Kubernetes {
+    let mut invalid_files = Vec::new();
+    let kubelet_configuration = kubelet_configuration(files, problems, kubelet_config_path, &mut invalid_files);
+    let mut directories = manifest_directories.to_vec();
+    if let Ok(Some(configuration)) = &kubelet_configuration
+        && let Some(path) = configuration.get("staticPodPath").filter(|path| path.value.starts_with('/'))
+    {
+        directories.push(path.value.clone());
+    }
+    let mut invalid_manifests = Vec::new();
+    let static_pods = manifests::collect(files, problems, &directories, &mut invalid_manifests);
+    let kubeadm_configuration = kubeadm::collect(files, problems, &mut invalid_files);
+    let mut kubernetes = Kubernetes {
+        static_pods,
+        invalid_manifests,
+        kubeconfigs: Vec::new(),
+        unread_kubeconfigs: Vec::new(),
+        kubelet_configuration,
+        kubeadm_configuration,
+        invalid_files,
+        certificates: BTreeMap::new(),
+        absent_files: Vec::new(),
+    };
+    kubeconfigs::usual(&mut kubernetes, files, problems);
+    kubernetes
+}
+
+fn kubelet_configuration(
+    files: &Files,
+    problems: &Problems,
+    path: &str,
+    invalid_files: &mut Vec<(Origin, String)>,
+) -> Fact<Option<ConfigDocument>> {
+    // A path of its own is not replaced by a usual one: the kubelet would not look there either.
+    let candidates: Vec<&str> = if path.is_empty() || KUBELET_CONFIGURATIONS.contains(&path) {
+        let others = KUBELET_CONFIGURATIONS.iter().copied().filter(|other| *other != path);
+        Some(path).filter(|path| !path.is_empty()).into_iter().chain(others).collect()
+    } else {
+        vec![path]
+    };
+    let mut not_covered = None;
+    for path in candidates {
+        match files.text(path) {
+            Ok(file) => return read_kubelet_configuration(problems, path, &file.text, invalid_files).map(Some),
+            Err(error) if error.is_absent() => {}
+            Err(error @ crate::source::ReadError::NotCovered { .. }) => {
+                not_covered.get_or_insert(error);
+            }
+            Err(error) => return Err(error.unknown()),
+        }
+    }
+    match not_covered {
+        Some(error) => Err(error.unknown()),
+        None => Ok(None),
+    }
+}
+
+/// The KubeletConfiguration of a text. One that the kubelet refuses is unknown: what stands before a fault says nothing
+/// about what the kubelet would run with.
+fn read_kubelet_configuration(
+    problems: &Problems,
+    path: &str,
+    text: &str,
+    invalid_files: &mut Vec<(Origin, String)>,
+) -> Fact<ConfigDocument> {
+    let mut found = config_document::parse(path, text);
+    problems.add_parsed(path, found.problems);
+    if found.invalid.is_empty() {
+        // The kubelet reads the first document.
+        match found.documents.first() {
+            Some(first) if first.kind.value == "KubeletConfiguration" => return Ok(found.documents.swap_remove(0)),
+            Some(first) => {
+                let message = format!("a {}, where the kubelet expects a KubeletConfiguration", first.kind.value);
+                found.invalid.push(parse::Problem::new(first.kind.origin.span(), message));
+            }
+            None => found.invalid.push(parse::Problem::new(None, "the file is empty")),
+        }
+    }
+    let why = found.invalid.first().map(|problem| problem.message.clone()).unwrap_or_default();
+    note_invalid(problems, path, found.invalid, invalid_files);
+    Err(Unknown::new(path, format!("not valid: {why}")).with_remedy("mend the file"))
+}
+
+/// Keeps why a file is refused, for rules and for the list of what could not be read.
+fn note_invalid(
+    problems: &Problems,
+    path: &str,
+    invalid: Vec<parse::Problem>,
+    invalid_files: &mut Vec<(Origin, String)>,
+) {
+    for problem in &invalid {
+        invalid_files.push((Origin::file(path, problem.span), problem.message.clone()));
+    }
+    problems.add_parsed(path, invalid);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::facts::certificates::CertificateFile;
-use crate::origin::{Fact, Origin, Sourced};
+use crate::origin::{Fact, Origin, Sourced, Unknown};
 
 /// A Pod of a manifest directory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -141,10 +141,18 @@ pub struct Kubernetes {
     /// Manifest files that are no valid Pod, with why.
     pub invalid_manifests: Vec<(Origin, String)>,
     pub kubeconfigs: Vec<Kubeconfig>,
+    /// Kubeconfigs that are there, or that something names, and could not be read.
+    pub unread_kubeconfigs: Vec<Unknown>,
     /// The kubelet's configuration that is in force (its `--config`, or the usual path).
     pub kubelet_configuration: Fact<Option<ConfigDocument>>,
     /// kubeadm's configuration documents, given or found.
     pub kubeadm_configuration: Vec<ConfigDocument>,
+    /// Kubeconfigs and configuration of the kubelet and of kubeadm that their readers refuse, with why. What could be
+    /// read of a kubeconfig or of kubeadm's configuration is in its field all the same.
+    pub invalid_files: Vec<(Origin, String)>,
     /// Every certificate and key file that some configuration names or that lies in a usual place, by path.
     pub certificates: BTreeMap<String, Fact<CertificateFile>>,
+    /// Paths of certificates, keys and kubeconfigs that a configuration names and where there is no file, each with the
+    /// place that names it. They are in no other field.
+    pub absent_files: Vec<Sourced<String>>,
 }

@@ -130,7 +130,7 @@ fn verify(signed: &X509Certificate<'_>, key: &SubjectPublicKeyInfo<'_>) -> Verif
     // A failure is also what keys give that the verifier holds too short or too long: ask again without that limit.
     let Ok(PublicKey::RSA(rsa)) = key.parsed() else { return Verified::No };
     let bits = significant_bits(rsa.modulus);
-    if bits >= 2048 && bits <= 8192 {
+    if (2048..=8192).contains(&bits) {
         return Verified::No;
     }
     let legacy: &dyn VerificationAlgorithm =

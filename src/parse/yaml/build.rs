@@ -88,7 +88,16 @@ impl Builder<'_> {
                 None => return Ok(()),
                 Some(Ok(next)) => next,
                 Some(Err(error)) => {
-                    let at = self.base + error.marker().index();
+                    let mut at = self.base + error.marker().index();
+                    if error.info().contains("found a tab") {
+                        // The place given is where the scalar before the tab begins.
+                        at += self
+                            .positions
+                            .slice(at, self.positions.characters())
+                            .chars()
+                            .position(|c| c == '\t')
+                            .unwrap_or(0);
+                    }
                     return Err(Fault { at, message: error.info().to_owned(), fatal: false });
                 }
             };
