@@ -179,11 +179,12 @@ impl LogFold {
             group.ended = Some(found.time);
             let Some(limit) = pattern.ignore_if_ended_seconds else { continue };
             let first = group.series.last().and_then(|series| series.first);
-            if let (Some(first), Some(time)) = (first, found.time) {
-                if first.absolute == time.absolute && (0..=seconds(limit)).contains(&time.seconds_since(first)) {
-                    group.series.pop();
-                    group.lines.retain(|(time, _)| time.is_some_and(|time| time < first));
-                }
+            if let (Some(first), Some(time)) = (first, found.time)
+                && first.absolute == time.absolute
+                && (0..=seconds(limit)).contains(&time.seconds_since(first))
+            {
+                group.series.pop();
+                group.lines.retain(|(time, _)| time.is_some_and(|time| time < first));
             }
             group.settle_excused(true, 0);
         }
@@ -255,10 +256,10 @@ pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
         let (count, best) = count(parts, logs);
         *counts.entry((*index, program)).or_default() += count;
         let series = joined(parts, pause(pattern));
-        if let Some(persist) = pattern.persist_seconds {
-            if !series.iter().any(|series| series.lasts().is_some_and(|lasts| lasts >= seconds(persist))) {
-                continue;
-            }
+        if let Some(persist) = pattern.persist_seconds
+            && !series.iter().any(|series| series.lasts().is_some_and(|lasts| lasts >= seconds(persist)))
+        {
+            continue;
         }
         let first = series.iter().filter_map(|series| series.first).min();
         let last = series.iter().filter_map(|series| series.last).max();
@@ -372,10 +373,10 @@ fn own_log(parts: &[Part<'_>], logs: &[Folded]) -> Option<ProgramLog> {
 }
 
 fn ongoing(ended: Option<Option<Stamp>>, last: Option<Stamp>, log: Option<&ProgramLog>) -> Option<bool> {
-    if let Some(ended) = ended {
-        if ended.is_none() || ended >= last {
-            return Some(false);
-        }
+    if let Some(ended) = ended
+        && (ended.is_none() || ended >= last)
+    {
+        return Some(false);
     }
     let (last, log) = (last?, log?);
     let end = log.last.filter(|end| end.absolute == last.absolute)?;
