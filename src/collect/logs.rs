@@ -83,7 +83,7 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
         .iter()
         .map(|path| {
             let open = || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
-            LogInput::lazy(path.as_str(), Box::new(open))
+            LogInput::lazy(files.source().display_path(path), Box::new(open))
         })
         .collect();
     let mut left_out = discovered.left_out;

@@ -37,13 +37,13 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     table.force_no_tty();
     table.set_header(["rule", "pattern", "examples", "counter-examples", "is looked for by"]);
     for report in patterns(&cards) {
-        let literal = report.literal.map_or("-".to_owned(), |literal| escape(&format!("{literal:?}")));
+        let literals: Vec<String> = report.literals.iter().map(|literal| format!("{literal:?}")).collect();
         table.add_row([
             escape(&report.rule),
             report.pattern.to_string(),
             report.examples.to_string(),
             report.counterexamples.to_string(),
-            literal,
+            escape(&literals.join(" or ")),
         ]);
     }
     output::print(&format!("{table}\n\n{} cards are right\n", cards.len()))?;
