@@ -48,7 +48,8 @@ fn component(name: ComponentName, evidence: &Evidence<'_>) -> Option<Component> 
     }
     let manifests = evidence.static_pods.as_ref().map_or(&[][..], Vec::as_slice);
     component.layers.extend(manifests.iter().flat_map(|pod| manifest_layers(name, pod)));
-    component.layers.extend(unit_layers(name, evidence.units));
+    let running = component.pid.is_some();
+    component.layers.extend(unit_layers(name, evidence.units, running));
     for script in evidence.scripts {
         let layers = script.commands.iter().filter_map(|command| {
             let mut layer = command_layer(name, LayerKind::Script, Origin::file(script.path.as_str(), None), command)?;
@@ -99,7 +100,29 @@ fn add_environment(name: ComponentName, layer: &mut Layer, environment: &BTreeMa
     }
 }
 
-fn unit_layers(name: ComponentName, units: &[Unit]) -> Vec<Layer> {
+/// Whether it is a package's unit that nobody uses: distributions ship these disabled or people leave them behind, and
+/// their flags say nothing about the host.
+fn is_idle_package(name: ComponentName, unit: &Unit, layer: &Layer) -> bool {
+    let packaged = match name {
+        ComponentName::Etcd => {
+            !["initial-cluster", "listen-peer-urls", "listen-client-urls", "discovery", "config-file"]
+                .iter()
+                .any(|flag| layer.flags.contains_key(*flag))
+        }
+        ComponentName::Dockerd
+        | ComponentName::Containerd
+        | ComponentName::Crio
+        | ComponentName::CriDockerd
+        | ComponentName::Haproxy
+        | ComponentName::Nginx
+        | ComponentName::Keepalived => true,
+        _ => false,
+    };
+    let by_vendor = |path: &str| path.starts_with("/usr/lib/") || path.starts_with("/lib/");
+    packaged && unit.enabled == Some(false) && by_vendor(&unit.path) && unit.drop_ins.iter().all(|path| by_vendor(path))
+}
+
+fn unit_layers(name: ComponentName, units: &[Unit], running: bool) -> Vec<Layer> {
     let mut units: Vec<&Unit> = units.iter().filter(|unit| !unit.masked).collect();
     // Of several units that would start it, what is enabled counts first, then what bears its name.
     let own_name = format!("{}.service", name.name());
@@ -110,7 +133,9 @@ fn unit_layers(name: ComponentName, units: &[Unit]) -> Vec<Layer> {
             let origin = Origin::file(unit.path.as_str(), None);
             if let Some(mut layer) = command_layer(name, LayerKind::Unit, origin, command) {
                 add_environment(name, &mut layer, &unit.environment);
-                layers.push(layer);
+                if running || !is_idle_package(name, unit, &layer) {
+                    layers.push(layer);
+                }
             }
         }
     }
@@ -251,7 +276,7 @@ fn file_flag(
     match running {
         // What runs is what counts, also when it was not given the flag.
         Some((process, from)) => of(&processes::layer(name, process, from)),
-        None => unit_layers(name, units).iter().find_map(of),
+        None => unit_layers(name, units, false).iter().find_map(of),
     }
 }
 

@@ -314,3 +314,27 @@ fn scripts_make_components_too() {
     assert_eq!(&script[span.start..span.end], "b=http://box-2:2380");
     assert_eq!(found.flag_or_default("listen-peer-urls").unwrap().value, "http://localhost:2380");
 }
+
+#[test]
+fn a_packages_unit_that_nobody_uses_is_no_component() {
+    let etcd = "[Service]\nEnvironment=ETCD_DATA_DIR=/var/lib/etcd\nEnvironment=DAEMON_ARGS=\nExecStart=/usr/bin/etcd $DAEMON_ARGS\n";
+    let nginx = "[Service]\nExecStart=/usr/sbin/nginx -g 'daemon on;'\n";
+    let other = "/etc/systemd/system/multi-user.target.wants/other.service";
+    let host = |directory: &str, wanted: &str| {
+        let source = MemorySource::new("w1")
+            .file(format!("{directory}/etcd.service"), etcd)
+            .file(format!("{directory}/nginx.service"), nginx)
+            .link(other, "/lib/systemd/system/other.service")
+            .link(format!("/etc/systemd/system/multi-user.target.wants/{wanted}"), format!("{directory}/{wanted}"));
+        Host::of(source).build().iter().map(|component| component.name.name()).collect::<Vec<_>>()
+    };
+    assert_eq!(host("/usr/lib/systemd/system", "other.service"), [""; 0]);
+    assert_eq!(host("/usr/lib/systemd/system", "nginx.service"), ["nginx"]);
+    assert_eq!(host("/usr/lib/systemd/system", "etcd.service"), ["etcd"]);
+    assert_eq!(host("/etc/systemd/system", "other.service"), ["etcd", "nginx"]);
+
+    let mut running = Host::of(MemorySource::new("w1").file("/lib/systemd/system/nginx.service", nginx));
+    assert_eq!(running.build(), []);
+    running.processes = Ok(vec![process(5, Some("/usr/sbin/nginx"), &["nginx: master process /usr/sbin/nginx"], None)]);
+    assert_eq!(running.build()[0].layers.len(), 2);
+}
