@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A piece of one text file: a half-open range of bytes, and where it begins for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// First byte, counted from the file's beginning.
     pub start: usize,
@@ -47,20 +47,20 @@ impl Span {
 }
 
 /// What a value was read from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Place {
     /// A file of the host, by its absolute path there (`/etc/etcd.env`), and where in it when that is known.
     File {
         path: Arc<str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         span: Option<Span>,
     },
     /// A running process' command line; `argument` counts from 0, which is the program.
     Process {
         pid: u32,
         name: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         argument: Option<usize>,
     },
     /// The program's own default, since nothing sets it: `etcd 3.5`.
@@ -70,12 +70,12 @@ pub enum Place {
 }
 
 /// Where a value came from, with the way it took: `$ETCD_IP` in a unit was filled in from an environment file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     #[serde(flatten)]
     pub place: Place,
     /// The place that supplied the text at `place`, when that is another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Box<Origin>>,
 }
 
@@ -134,7 +134,7 @@ impl fmt::Display for Origin {
 }
 
 /// A value and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sourced<T> {
     pub value: T,
     pub origin: Origin,
@@ -159,7 +159,7 @@ pub struct Unknown {
     /// Why it is not there: `permission denied`.
     pub why: String,
     /// What the operator can do about it: `run as root`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 

@@ -1,1 +1,134 @@
-//! The command line.
+//! The command line: arguments, one file for each subcommand, and the only code that writes to the terminal.
+
+mod check;
+mod error;
+pub mod exit;
+mod explain;
+mod nearest;
+mod output;
+mod panic;
+mod progress;
+mod rules;
+mod terminal;
+mod value;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::engine::Language;
+use error::CliError;
+use exit::Exit;
+use terminal::Terminal;
+
+/// What is wrong with a Kubernetes host or HA cluster, with the evidence and a fix.
+///
+/// Works on this host, on extracted host trees and on single log or configuration files; needs no apiserver and changes
+/// nothing.
+#[derive(Debug, Parser)]
+#[command(name = "k8sdoctor", version, max_term_width = 100, after_help = EXIT_HELP, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
+    color: Color,
+    /// The language of texts
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "LANGUAGE", help_heading = "Output")]
+    lang: Lang,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_HELP: &str = "\
+Exit codes:
+  0  nothing found at or above --fail-on
+  1  something found
+  2  wrong usage, or an error of the program itself
+  3  incomplete: a source could not be read, or with --fail-on-unknown a rule could not be judged";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find what is wrong with this host, or with the hosts and files given
+    Check(check::Arguments),
+    /// Say what a rule means, how to mend what it finds, and where that is documented
+    Explain(explain::Arguments),
+    /// List the rules
+    Rules(rules::Arguments),
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Lang {
+    #[default]
+    En,
+    Zh,
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Language {
+        match lang {
+            Lang::En => Language::English,
+            Lang::Zh => Language::Chinese,
+        }
+    }
+}
+
+/// Runs the program and gives its exit code. Nothing that happens in it leaves as a panic.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitCode {
+    panic::install();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    std::process::ExitCode::from(guarded(|| run(arguments)).code())
+}
+
+/// A bug of the program is a failure, and never looks like a clean or a bad host.
+fn guarded(work: impl FnOnce() -> Exit + std::panic::UnwindSafe) -> Exit {
+    std::panic::catch_unwind(work).unwrap_or(Exit::Failure)
+}
+
+fn run(arguments: Vec<OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors. A reader that went away is no reason to fail.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Failure } else { Exit::Clean };
+        }
+    };
+    let terminal = Terminal::detect(cli.color);
+    let language = cli.lang.into();
+    let done = match cli.command {
+        Command::Check(arguments) => check::run(&arguments, language, terminal),
+        Command::Explain(arguments) => explain::run(&arguments, language, terminal),
+        Command::Rules(arguments) => rules::run(&arguments, language, terminal),
+    };
+    done.unwrap_or_else(|error: CliError| {
+        output::error(&error.message);
+        error.exit
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn a_panic_is_a_failure() {
+        assert_eq!(guarded(|| panic!("on purpose")), Exit::Failure);
+        assert_eq!(guarded(|| Exit::Findings), Exit::Findings);
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

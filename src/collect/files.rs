@@ -11,7 +11,8 @@ use crate::source::{Entry, FileKind, Metadata, ReadError, Source, SourceKind, So
 /// A text file of the host, as read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TextFile {
-    /// Absolute path on the host.
+    /// Absolute path on the host; of a single file that was given, what the user called it, so that origins and commands
+    /// name what the user can open.
     pub path: Arc<str>,
     /// Content. Bytes that are no UTF-8 are replaced by U+FFFD, and `lossy` says so.
     pub text: String,
@@ -84,7 +85,7 @@ impl Files {
                 Ok(text) => (text, false),
                 Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), true),
             };
-            Ok(Arc::new(TextFile { path: path.into(), text, lossy }))
+            Ok(Arc::new(TextFile { path: self.source.display_path(path).into(), text, lossy }))
         })
     }
 
@@ -130,10 +131,10 @@ impl Files {
         self.source.open(path)
     }
 
-    /// The texts that were read so far, by path, for underlining.
+    /// The texts that were read so far, by the path that their origins give, for underlining.
     pub fn texts_read(&self) -> BTreeMap<String, Arc<TextFile>> {
         let texts = self.texts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        texts.iter().filter_map(|(path, text)| Some((path.clone(), text.as_ref().ok()?.clone()))).collect()
+        texts.values().filter_map(|text| text.as_ref().ok()).map(|text| (text.path.to_string(), text.clone())).collect()
     }
 
     /// What was asked for and is there but could not be read, sorted by path.

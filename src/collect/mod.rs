@@ -2,14 +2,21 @@
 //! one kind of evidence from [`Files`] and makes facts of it with the parsers.
 
 pub mod certificates;
+pub mod cgroups;
 pub mod components;
+pub mod executables;
 mod files;
+pub mod host;
 pub mod kubernetes;
 pub mod load_balancers;
 pub mod logs;
+pub mod names;
 pub mod network;
+pub mod own_cards;
 pub mod probes;
+pub mod processes;
 pub mod runtimes;
+pub mod sysctls;
 pub mod system;
 pub mod units;
 
@@ -20,6 +27,12 @@ use std::sync::Mutex;
 use crate::origin::Span;
 use crate::parse;
 use crate::report::Problem;
+
+/// The time of this machine's clock: what dates are judged against unless the user says otherwise.
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is asked")]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
 
 /// What could not be understood while facts were taken of one host; shared by collectors that run side by side.
 #[derive(Debug, Default)]

@@ -29,7 +29,8 @@ pub struct Host {
     pub network: Fact<Network>,
     pub names: Names,
     pub system: System,
-    /// /proc/sys by dotted key: `net.ipv4.ip_forward`. Only those that rules ask for.
+    /// /proc/sys by dotted key: `net.ipv4.ip_forward`. Only those that rules ask for; a key that the kernel is known not
+    /// to have (`net.bridge.*` without br_netfilter) is left out.
     pub sysctls: BTreeMap<String, Fact<String>>,
     /// Programs that rules ask for, by name: the path found in PATH, or none.
     pub executables: BTreeMap<String, Fact<Option<String>>>,
@@ -55,6 +56,79 @@ impl Host {
 
     pub fn unit(&self, name: &str) -> Option<&Unit> {
         self.units.iter().find(|unit| unit.name == name)
+    }
+}
+
+#[cfg(test)]
+impl Host {
+    /// A host of which nothing is known, for tests that fill in what they need.
+    pub fn empty(name: &str) -> Host {
+        use crate::origin::Unknown;
+
+        fn unknown<T>(what: &str) -> Fact<T> {
+            Err(Unknown::new(what, "not part of this test"))
+        }
+
+        Host {
+            name: name.to_owned(),
+            source: name.to_owned(),
+            kind: SourceKind::Tree,
+            network: unknown("network"),
+            names: Names {
+                hosts: unknown("/etc/hosts"),
+                resolv_conf: unknown("/etc/resolv.conf"),
+                nsswitch_hosts: unknown("/etc/nsswitch.conf"),
+                systemd_resolved: unknown("/run/systemd/resolve/resolv.conf"),
+            },
+            system: System {
+                os_release: unknown("os-release"),
+                kernel_release: unknown("kernel release"),
+                kernel_config: unknown("kernel configuration"),
+                kernel_arguments: unknown("kernel arguments"),
+                modules: unknown("modules"),
+                mounts: unknown("mounts"),
+                cgroups: unknown("cgroups"),
+                swaps: unknown("swaps"),
+                memory: unknown("memory"),
+                cpus: unknown("cpus"),
+                processes: unknown("processes"),
+                machine_id: unknown("machine id"),
+                product_uuid: unknown("product uuid"),
+            },
+            sysctls: BTreeMap::new(),
+            executables: BTreeMap::new(),
+            units: Vec::new(),
+            scripts: Vec::new(),
+            components: Vec::new(),
+            kubernetes: Kubernetes {
+                static_pods: unknown("static pods"),
+                invalid_manifests: Vec::new(),
+                kubeconfigs: Vec::new(),
+                unread_kubeconfigs: Vec::new(),
+                kubelet_configuration: unknown("kubelet configuration"),
+                kubeadm_configuration: Vec::new(),
+                invalid_files: Vec::new(),
+                certificates: BTreeMap::new(),
+                absent_files: Vec::new(),
+            },
+            runtimes: Runtimes {
+                docker_daemon: unknown("daemon.json"),
+                containerd: unknown("containerd configuration"),
+                crio: unknown("CRI-O configuration"),
+                cni: unknown("CNI configuration"),
+                flannel_subnet: unknown("subnet.env"),
+                invalid: Vec::new(),
+            },
+            load_balancers: LoadBalancers {
+                haproxy: unknown("haproxy.cfg"),
+                nginx: unknown("nginx.conf"),
+                keepalived: unknown("keepalived.conf"),
+            },
+            logs: Logs::default(),
+            probes: Probes::default(),
+            problems: Vec::new(),
+            texts: BTreeMap::new(),
+        }
     }
 }
 

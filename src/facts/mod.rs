@@ -1,5 +1,6 @@
 //! What a host is, and what a cluster of hosts is: typed, with origins, and no way to reach the outside.
 
+pub mod address;
 pub mod certificates;
 pub mod component;
 pub mod host;
@@ -10,6 +11,7 @@ pub mod network;
 pub mod probe;
 pub mod runtime;
 pub mod system;
+pub mod topology;
 pub mod unit;
 
 pub use host::{Cluster, Host};

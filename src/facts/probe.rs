@@ -25,9 +25,11 @@ pub struct Probes {
 pub struct ConnectAnswer {
     /// `HOST:PORT` as dialled.
     pub target: String,
-    /// Who dials it and where that is written: `kubelet (/etc/kubernetes/kubelet.conf)`.
+    /// Who dials it and where that is written, all of them: `kubelet (/etc/kubernetes/kubelet.conf:5:13)`.
     pub dialled_by: String,
     pub outcome: ConnectOutcome,
+    /// Milliseconds until the outcome was known.
+    pub elapsed_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +49,9 @@ pub struct TlsAnswer {
     /// The name or address that the client verifies: what it dials, or its tls-server-name.
     pub server_name: String,
     pub dialled_by: String,
+    /// Whether some client on this host verifies that name here. False when the endpoint is only what a server of this host
+    /// listens on, when it is a load balancer's backend, and for clients that are told not to verify.
+    pub verified: bool,
     /// The chain as served, leaf first.
     pub chain: Fact<Vec<Certificate>>,
     /// What TLS said, when the handshake did not complete: an alert, or what came instead of TLS.

@@ -15,6 +15,8 @@ pub struct Runtimes {
     pub cni: Fact<Vec<CniConfig>>,
     /// /run/flannel/subnet.env.
     pub flannel_subnet: Fact<Option<BTreeMap<String, Sourced<String>>>>,
+    /// What a runtime would refuse in its own configuration (docker's, containerd's, CRI-O's), and where.
+    pub invalid: Vec<(Origin, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

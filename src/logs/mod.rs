@@ -1,1 +1,27 @@
-//! The log scanner.
+//! The log engine: every pattern of every rule in one pass over each log.
+//!
+//! Each pattern has texts that its matches contain ([`literals`]). [`prefilter`] finds those at near the speed of reading;
+//! only around them lines are looked for, the one pattern's regex is tried, and the line's head is read for its time and
+//! program ([`line`], [`format`]). [`feed`] cuts a stream of any size and line length into blocks that threads take in
+//! turn, and [`aggregate`] folds the matches, in the order of the log, to one hit for each rule, program and captured
+//! values, with what a card says is normal left out.
+
+mod aggregate;
+mod background;
+mod decompress;
+mod feed;
+pub mod format;
+pub mod line;
+mod literals;
+mod matching;
+pub mod pattern;
+mod prefilter;
+mod program;
+mod redact;
+mod scan;
+mod time;
+
+pub use pattern::{LogPattern, PatternError};
+pub use program::{Attribution, attribute_path, canonical};
+pub use scan::{Cost, LineMatch, LogEvent, LogInput, ScanOptions, Scanner};
+pub use time::{Clock, RawDate, RawTime, Stamp};

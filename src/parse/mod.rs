@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod config_document;
 pub mod env_file;
 pub mod haproxy;
+pub mod json;
 pub mod keepalived;
 pub mod kubeconfig;
 pub mod name_files;
@@ -17,6 +18,7 @@ pub mod shell_script;
 pub mod static_pod;
 pub mod systemd_unit;
 pub mod toml;
+pub mod words;
 pub mod yaml;
 
 use crate::origin::Span;

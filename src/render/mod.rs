@@ -1,1 +1,11 @@
-//! Output formats.
+//! Output formats. A renderer gets a finished [`crate::report::Report`] and gives a string: no I/O, no clock, no environment.
+
+pub mod human;
+pub mod json;
+pub mod markdown;
+pub mod paint;
+pub mod secret;
+pub mod text;
+
+#[cfg(test)]
+pub(crate) mod sample;

@@ -1,12 +1,26 @@
 //! Where evidence comes from. A source answers for one host: its files by their absolute path on that host, and nothing
 //! else; what is asked over a socket is `collect::probes`.
 
+mod error;
+mod handle;
 mod memory;
+mod open;
+mod single;
+pub mod sniff;
+mod tree;
+
+#[cfg(test)]
+mod tests;
 
 use std::io::Read;
 use std::sync::Arc;
 
+pub use error::SourceError;
 pub use memory::MemorySource;
+pub use open::{open, open_path};
+pub use single::SingleSource;
+pub use sniff::{FileIdentity, identify};
+pub use tree::FsSource;
 
 use crate::origin::Unknown;
 

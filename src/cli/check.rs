@@ -1,0 +1,218 @@
+//! `k8sdoctor check`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::error::CliError;
+use super::exit::{self, Exit, FailOn};
+use super::progress::Progress;
+use super::terminal::Terminal;
+use super::{output, value};
+use crate::engine::Language;
+use crate::engine::options::RunOptions;
+use crate::render::{human, json};
+use crate::report::{Report, Severity};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Extracted host trees, single log or configuration files, or - for standard input; this host when none is given
+    ///
+    /// Hosts given together are checked as one cluster.
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// How to print the report
+    #[arg(long, value_enum, default_value = "human", help_heading = "Output")]
+    format: Format,
+    /// Show findings of this severity and above
+    #[arg(long, value_enum, default_value = "info", value_name = "LEAST", help_heading = "Output")]
+    severity: LeastSeverity,
+    /// Show evidence of consequences too, and lists in full
+    #[arg(long, short, help_heading = "Output")]
+    verbose: bool,
+    /// Exit with 1 on findings of this severity and above
+    #[arg(long, value_enum, default_value = "warning", value_name = "LEAST", help_heading = "Output")]
+    fail_on: FailOn,
+    /// Exit with 3 when something could not be judged and nothing was found
+    #[arg(long, help_heading = "Output")]
+    fail_on_unknown: bool,
+
+    /// Only these rules or components; may be repeated or separated by commas
+    #[arg(long, value_name = "RULE|COMPONENT", value_delimiter = ',', help_heading = "Rules")]
+    only: Vec<String>,
+    /// A folder with cards of your own; may be repeated
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    rules: Vec<PathBuf>,
+    /// preflight: judge a host that is to become a node
+    #[arg(long, value_enum, default_value = "all", help_heading = "Rules")]
+    phase: Phase,
+    /// The Kubernetes release to judge by, when it is not the one that runs
+    #[arg(long, value_name = "X.Y", value_parser = value::kubernetes_version, help_heading = "Rules")]
+    kubernetes_version: Option<String>,
+
+    /// The time to judge dates against: RFC 3339 or a date; now when not given
+    #[arg(long, value_name = "TIME", value_parser = value::timestamp, help_heading = "Evidence")]
+    at: Option<Timestamp>,
+    /// How far back logs are read: 2h, 7d
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Evidence")]
+    since: Option<Duration>,
+    /// How long to wait for answers of sockets: seconds, 500ms, 5s
+    #[arg(long, value_name = "SECONDS", value_parser = value::duration, default_value = "5s", help_heading = "Evidence")]
+    timeout: Duration,
+    /// Ask nothing over sockets
+    #[arg(long, help_heading = "Evidence")]
+    no_probe: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    /// docs/schema/report-v1.json describes it
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LeastSeverity {
+    Error,
+    Warning,
+    Info,
+}
+
+impl From<LeastSeverity> for Severity {
+    fn from(least: LeastSeverity) -> Severity {
+        match least {
+            LeastSeverity::Error => Severity::Error,
+            LeastSeverity::Warning => Severity::Warning,
+            LeastSeverity::Info => Severity::Info,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Phase {
+    Preflight,
+    Runtime,
+    All,
+}
+
+impl Arguments {
+    fn options(&self, language: Language) -> RunOptions {
+        RunOptions {
+            sources: self.sources.clone(),
+            at: self.at,
+            timeout: self.timeout,
+            probe: !self.no_probe,
+            rule_dirs: self.rules.clone(),
+            only: self.only.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
+            kubernetes_version: self.kubernetes_version.clone(),
+            since: self.since,
+            language,
+            preflight: self.phase == Phase::Preflight,
+        }
+    }
+}
+
+pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Result<Exit, CliError> {
+    let progress = Progress::start(match arguments.sources.len() {
+        0 => "checking this host".to_owned(),
+        1 => "checking 1 source".to_owned(),
+        many => format!("checking {many} sources"),
+    });
+    let done = crate::engine::run::run(&arguments.options(language));
+    drop(progress);
+    let mut run = done?;
+    // What is not shown still counts.
+    let exit = exit::of_report(&run.report, arguments.fail_on, arguments.fail_on_unknown);
+    let hidden = hide_below(&mut run.report, arguments.severity.into());
+    let text = match arguments.format {
+        Format::Human => {
+            let options = human::Options {
+                width: terminal.width,
+                colour: terminal.colour,
+                verbose: arguments.verbose,
+                language,
+                hidden,
+            };
+            human::render(&run.report, &run.texts, options)
+        }
+        Format::Json => json::v1::Report::new(&run.report, &run.texts)
+            .to_json()
+            .map_err(|error| CliError::usage(format!("the report could not be written as JSON: {error}")))?,
+    };
+    output::print(&text)?;
+    Ok(exit)
+}
+
+/// Takes findings below `least` out of the report and gives their number. What one of them explained is then explained by
+/// what explained it, or is a root cause itself.
+fn hide_below(report: &mut Report, least: Severity) -> usize {
+    let shown: Vec<bool> = report.findings.iter().map(|finding| finding.severity >= least).collect();
+    let mut next = 0;
+    let places: Vec<Option<usize>> = shown
+        .iter()
+        .map(|shown| {
+            shown.then(|| {
+                next += 1;
+                next - 1
+            })
+        })
+        .collect();
+    let causes: Vec<Option<usize>> = report.findings.iter().map(|finding| finding.consequence_of).collect();
+    let shown_cause = |mut cause: Option<usize>| {
+        // As many steps as there are findings end every circle.
+        for _ in 0..causes.len() {
+            let index = cause?;
+            match places.get(index)? {
+                Some(place) => return Some(*place),
+                None => cause = causes[index],
+            }
+        }
+        None
+    };
+    for finding in &mut report.findings {
+        finding.consequence_of = shown_cause(finding.consequence_of);
+    }
+    let before = report.findings.len();
+    report.findings.retain(|finding| finding.severity >= least);
+    before - report.findings.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+
+    #[test]
+    fn hiding_keeps_who_explains_whom() {
+        use Severity::{Error, Info, Warning};
+        for (findings, least, expected) in [
+            (vec![(Error, None), (Warning, Some(0)), (Error, Some(1))], Error, vec![(Error, None), (Error, Some(0))]),
+            (vec![(Info, None), (Error, Some(0))], Warning, vec![(Error, None)]),
+            (vec![(Info, Some(1)), (Info, Some(0)), (Error, Some(0))], Warning, vec![(Error, None)]),
+            (vec![(Info, None), (Error, Some(0))], Info, vec![(Info, None), (Error, Some(0))]),
+            (
+                vec![(Warning, None), (Error, None), (Error, Some(1)), (Error, Some(9))],
+                Error,
+                vec![(Error, None), (Error, Some(0)), (Error, None)],
+            ),
+        ] {
+            let all = findings
+                .iter()
+                .map(|(severity, cause)| {
+                    let mut finding = sample::finding("x", *severity, "x", &["m1"]);
+                    finding.consequence_of = *cause;
+                    finding
+                })
+                .collect();
+            let mut report = sample::report(Vec::new(), all);
+            let hidden = hide_below(&mut report, least);
+            let left: Vec<_> =
+                report.findings.iter().map(|finding| (finding.severity, finding.consequence_of)).collect();
+            assert_eq!(left, expected, "{findings:?}");
+            assert_eq!(hidden, findings.len() - expected.len());
+        }
+    }
+}

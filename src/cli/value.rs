@@ -1,0 +1,101 @@
+//! Values of options. Each error says what was expected.
+
+use std::time::Duration;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
+/// A moment: RFC 3339, or a date or date and time without a zone, which are taken for UTC.
+pub fn timestamp(text: &str) -> Result<Timestamp, String> {
+    let expected = "a time such as 2024-05-02T10:00:00Z, or a date such as 2024-05-02 (UTC)";
+    // A date and time with an offset is also a date and time without one: the exact form is tried first.
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let civil = match text.parse::<DateTime>() {
+        Ok(civil) => civil,
+        Err(_) => text.parse::<Date>().map_err(|_| format!("expected {expected}"))?.at(0, 0, 0, 0),
+    };
+    civil.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| format!("expected {expected}"))
+}
+
+/// A length of time: seconds, or with units `500ms`, `5s`, `2m`, `24h`, `7d`. Never 0.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected seconds, or a number with a unit: 500ms, 5s, 2m, 24h, 7d".to_owned();
+    let duration = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| expected())?,
+        Err(_) => {
+            let span: Span = text.parse().map_err(|_| expected())?;
+            let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| expected())?;
+            Duration::try_from(signed).map_err(|_| expected())?
+        }
+    };
+    if duration.is_zero() { Err("0 is no length of time".to_owned()) } else { Ok(duration) }
+}
+
+/// A Kubernetes release, as `1.34`; a leading `v` and a patch version are taken off.
+pub fn kubernetes_version(text: &str) -> Result<String, String> {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(str::parse::<u16>);
+    match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor)), None | Some(Ok(_)), None) => Ok(format!("{major}.{minor}")),
+        _ => Err("expected a Kubernetes release such as 1.34".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps() {
+        for (text, expected) in [
+            ("2024-05-02T10:00:00Z", Some("2024-05-02T10:00:00Z")),
+            ("2024-05-02T10:00:00+02:00", Some("2024-05-02T08:00:00Z")),
+            ("2024-05-02 10:00:00+00:00", Some("2024-05-02T10:00:00Z")),
+            ("2024-05-02T10:00:00", Some("2024-05-02T10:00:00Z")),
+            ("2024-05-02 10:00:00", Some("2024-05-02T10:00:00Z")),
+            ("2024-05-02", Some("2024-05-02T00:00:00Z")),
+            ("2024-02-31", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(timestamp(text).ok().map(|moment| moment.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [
+            ("5", Some(5_000)),
+            ("0.5", Some(500)),
+            ("5s", Some(5_000)),
+            ("500ms", Some(500)),
+            ("2m", Some(120_000)),
+            ("24h", Some(86_400_000)),
+            ("7d", Some(604_800_000)),
+            ("0", None),
+            ("-5", None),
+            ("-5s", None),
+            ("NaN", None),
+            ("1e300", None),
+            ("soon", None),
+        ] {
+            assert_eq!(duration(text).ok().map(|found| found.as_millis()), milliseconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn versions() {
+        for (text, expected) in [
+            ("1.34", Some("1.34")),
+            ("v1.34.2", Some("1.34")),
+            ("1", None),
+            ("1.x", None),
+            ("1.34.2.1", None),
+            ("latest", None),
+        ] {
+            assert_eq!(kubernetes_version(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+}

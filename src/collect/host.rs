@@ -1,0 +1,163 @@
+//! Everything of one host, in the order in which one thing is needed for the next: what does not depend on each other runs
+//! side by side.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Files, Problems, certificates, components, executables, kubernetes, load_balancers, logs, names, network, probes,
+    runtimes, sysctls, system, units,
+};
+use crate::facts::Host;
+use crate::facts::component::Component;
+use crate::facts::log::Logs;
+use crate::facts::probe::Probes;
+use crate::logs::{ScanOptions, Scanner};
+use crate::origin::Sourced;
+use crate::source::{SourceKind, SourceRef};
+
+/// What taking a host's facts needs beside its source.
+pub struct HostOptions<'a> {
+    pub scanner: &'a Scanner,
+    pub scan: ScanOptions,
+    /// None for no probes.
+    pub probe_deadline: Option<Duration>,
+    pub at: Timestamp,
+}
+
+/// The facts of the host behind a source.
+pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
+    let label = source.label().to_owned();
+    let kind = source.kind();
+    let files = Files::new(source);
+    let name = name(&files, &label);
+    let problems = Problems::new(name.as_str());
+    let mut host = std::thread::scope(|scope| {
+        // Logs take the longest by far, and need nothing of the rest.
+        let logs = scope.spawn(|| logs::collect(&files, options.scanner, &options.scan));
+        let mut host = configuration(&files, &problems, name.clone(), &label);
+        if let (SourceKind::Live, Some(deadline)) = (kind, options.probe_deadline) {
+            host.probes = probes::take(probes::Plan::of(&host), &files, deadline);
+        }
+        host.logs = logs.join().unwrap_or_else(|_| Logs {
+            left_out: vec![("logs".to_owned(), "the scanner failed; please report this".to_owned())],
+            ..Logs::default()
+        });
+        host
+    });
+    for refused in files.refused() {
+        let unknown = refused.unknown();
+        problems.add(&files.source().display_path(&unknown.what), None, unknown.why, unknown.remedy);
+    }
+    host.problems = problems.into_sorted();
+    host.texts = files.texts_read();
+    host
+}
+
+/// /etc/hostname, else what the kernel says, else the source's last path component.
+fn name(files: &Files, label: &str) -> String {
+    let written = files.line("/etc/hostname").ok().or_else(|| files.line("/proc/sys/kernel/hostname").ok());
+    let written = written.and_then(|text| {
+        let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+        Some(first.to_owned())
+    });
+    written.filter(|name| is_printable(name)).unwrap_or_else(|| {
+        let last = label.trim_end_matches('/').rsplit('/').next().unwrap_or(label);
+        if last.is_empty() || last == "-" { "stdin".to_owned() } else { last.to_owned() }
+    })
+}
+
+fn is_printable(name: &str) -> bool {
+    name.len() <= 253 && name.chars().all(|c| c.is_ascii_graphic())
+}
+
+/// What files and /proc say.
+fn configuration(files: &Files, problems: &Problems, name: String, label: &str) -> Host {
+    let (system, (units, scripts)) = std::thread::scope(|scope| {
+        let units = scope.spawn(|| units::collect(files, problems));
+        let system = system::collect(files, problems);
+        (system, units.join().unwrap_or_default())
+    });
+    let kubelet_config = components::kubelet_config_path(&units, &system.processes);
+    let mut kubernetes = kubernetes::collect(files, problems, &kubelet_config);
+    let mut components = components::build(components::Sources {
+        processes: &system.processes,
+        static_pods: &kubernetes.static_pods,
+        units: &units,
+        scripts: &scripts,
+        kubelet_configuration: &kubernetes.kubelet_configuration,
+        kubeadm_configuration: &kubernetes.kubeadm_configuration,
+        files,
+        problems,
+    });
+    components.sort_by_key(|component| component.name);
+    let named = named_files(&components);
+    kubernetes::add_kubeconfigs(&mut kubernetes, files, problems, &named.kubeconfigs);
+    certificates::add(&mut kubernetes, files, problems, &named.certificates);
+    let executables = executables::collect(files, &system.processes, executables::EXECUTABLES);
+    Host {
+        name,
+        source: label.to_owned(),
+        kind: files.kind(),
+        network: network::collect(files, problems, &system.processes),
+        names: names::collect(files, problems),
+        sysctls: sysctls::collect(files, sysctls::SYSCTLS),
+        executables,
+        units,
+        scripts,
+        components,
+        kubernetes,
+        runtimes: runtimes::collect(files, problems),
+        load_balancers: load_balancers::collect(files, problems),
+        logs: Logs::default(),
+        probes: Probes::default(),
+        problems: Vec::new(),
+        texts: BTreeMap::new(),
+        system,
+    }
+}
+
+/// Files that flags name.
+struct Named {
+    kubeconfigs: Vec<Sourced<String>>,
+    certificates: Vec<Sourced<String>>,
+}
+
+fn named_files(components: &[Component]) -> Named {
+    let mut named = Named { kubeconfigs: Vec::new(), certificates: Vec::new() };
+    for component in components {
+        for layer in &component.layers {
+            for (flag, values) in &layer.flags {
+                let Some(value) = values.last().filter(|value| value.value.starts_with('/')) else { continue };
+                if matches!(
+                    flag.as_str(),
+                    "kubeconfig" | "bootstrap-kubeconfig" | "authentication-kubeconfig" | "authorization-kubeconfig"
+                ) {
+                    named.kubeconfigs.push(value.clone());
+                } else if names_certificate(flag) {
+                    named.certificates.push(value.clone());
+                }
+            }
+        }
+    }
+    named
+}
+
+/// Flags whose value is a certificate or key file, by how components spell them.
+fn names_certificate(flag: &str) -> bool {
+    const ENDINGS: [&str; 10] = [
+        "cert-file",
+        "key-file",
+        "ca-file",
+        "certfile",
+        "keyfile",
+        "cafile",
+        "client-certificate",
+        "client-key",
+        "tlscert",
+        "tlskey",
+    ];
+    ENDINGS.iter().any(|ending| flag.ends_with(ending)) || flag == "tlscacert"
+}

@@ -1,0 +1,88 @@
+//! Judging of all rules on all hosts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use super::card::{Card, Detect, Phase};
+use super::card_set::CardSet;
+use super::condition::{self, FactsDocument};
+use super::verdict::{Draft, Outcome, Verdict};
+use super::{causes, log_rules, merge};
+use crate::facts::Host;
+use crate::report::{Counts, Finding, Unjudged};
+use crate::rules::{self, Context, Detector, Judge};
+
+/// What judging gave.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// In the report's order.
+    pub findings: Vec<Finding>,
+    pub unjudged: Vec<Unjudged>,
+    pub counts: Counts,
+    /// Rules that passed on at least one host and failed on none.
+    pub passed: Vec<String>,
+}
+
+/// Judges every card on every host of the context's cluster.
+pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
+    let detectors: BTreeMap<&str, &Detector> = rules::all().map(|detector| (detector.id, detector)).collect();
+    let hosts = &context.cluster.hosts;
+    let documents: Vec<OnceLock<Arc<FactsDocument>>> = hosts.iter().map(|_| OnceLock::new()).collect();
+    let mut judgement = Judgement::default();
+    let mut findings = Vec::new();
+    for card in cards.iter() {
+        if context.preflight && !card.phases.contains(&Phase::Preflight) {
+            continue;
+        }
+        let detector = detectors.get(card.id.as_str()).copied();
+        let mut drafts: Vec<(String, Draft)> = Vec::new();
+        let mut passed = false;
+        for (host, document) in hosts.iter().zip(&documents) {
+            let facts = || document.get_or_init(|| Arc::new(FactsDocument::of(host))).clone();
+            let first = std::ptr::eq(host, &hosts[0]);
+            let verdict = judge_host(card, detector, context, host, first, &facts);
+            match verdict.outcome() {
+                Outcome::Failed => judgement.counts.failed += 1,
+                Outcome::Passed => {
+                    judgement.counts.passed += 1;
+                    passed = true;
+                }
+                Outcome::NotApplicable => judgement.counts.not_applicable += 1,
+                Outcome::Unknown(unknown) => {
+                    judgement.counts.unknown += 1;
+                    judgement.unjudged.push(Unjudged { rule: card.id.clone(), host: host.name.clone(), unknown });
+                }
+            }
+            drafts.extend(verdict.drafts.into_iter().map(|draft| (host.name.clone(), draft)));
+        }
+        if passed && drafts.is_empty() {
+            judgement.passed.push(card.id.clone());
+        }
+        findings.extend(merge::findings(card, drafts));
+    }
+    judgement.findings = causes::explain(findings, cards);
+    judgement
+}
+
+fn judge_host(
+    card: &Card,
+    detector: Option<&Detector>,
+    context: &Context<'_>,
+    host: &Host,
+    first: bool,
+    facts: &dyn Fn() -> Arc<FactsDocument>,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    match detector.map(|detector| &detector.judge) {
+        Some(Judge::Host(judge)) => judge(context, host, &mut verdict),
+        Some(Judge::Cluster(judge)) if first => judge(context, &mut verdict),
+        Some(Judge::Cluster(_)) | None => {}
+    }
+    if !card.conditions.is_empty() {
+        condition::judge(card, host, &facts(), &mut verdict);
+    }
+    if card.detect.contains(&Detect::Log) {
+        log_rules::judge(card, detector, context, host, facts, &mut verdict);
+    }
+    verdict
+}

@@ -1,0 +1,74 @@
+//! From what the scanner matched to drafts of findings.
+
+use super::card::Card;
+use super::condition::{FactsDocument, holds_for_log};
+use super::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::origin::Origin;
+use crate::report::{Evidence, EvidenceKind, Occurrences};
+use crate::rules::{Context, Detector, Refined};
+
+/// Adds a draft for each message of the card's patterns that is evidence on this host.
+pub fn judge(
+    card: &Card,
+    detector: Option<&Detector>,
+    context: &Context<'_>,
+    host: &Host,
+    document: &dyn Fn() -> std::sync::Arc<FactsDocument>,
+    verdict: &mut Verdict,
+) {
+    if card.logs.is_empty() {
+        return;
+    }
+    let mut found = false;
+    for hit in host.logs.hits.iter().filter(|hit| hit.rule == card.id) {
+        let Some(rule) = card.logs.get(hit.pattern) else { continue };
+        let mut draft = Draft::new();
+        draft.values.extend(rule.values.clone());
+        draft.values.extend(hit.captures.clone());
+        if rule.unless.as_ref().is_some_and(|unless| holds_for_log(unless, &draft.values, &document())) {
+            continue;
+        }
+        match detector.and_then(|detector| detector.refine).map(|refine| refine(context, host, hit)) {
+            Some(Refined::Drop) => continue,
+            Some(Refined::Keep(values)) => {
+                for (name, value) in values {
+                    draft = draft.value(name, value);
+                }
+            }
+            None => {}
+        }
+        found = true;
+        if let Some(component) = &hit.component {
+            draft.values.entry("program".to_owned()).or_insert_with(|| component.clone());
+        }
+        draft.subject = rule.subject.as_ref().and_then(|name| draft.values.get(name).cloned());
+        draft.title.clone_from(&rule.title);
+        draft.message = Some("log".to_owned());
+        draft.severity = rule.severity;
+        draft.confidence = rule.confidence;
+        let first = hit.lines.first();
+        let origin = match first {
+            Some(line) => Origin::file(line.path.as_str(), None),
+            None => Origin::answer("the logs"),
+        };
+        let mut evidence = Evidence::new(
+            EvidenceKind::Log,
+            &host.name,
+            origin,
+            first.map(|line| line.text.clone()).unwrap_or_default(),
+        );
+        evidence.occurrences = Some(Occurrences {
+            count: hit.count,
+            first: hit.first.clone(),
+            last: hit.last.clone(),
+            ongoing: hit.ongoing,
+            lines: hit.lines.clone(),
+        });
+        verdict.fail(draft.evidence(evidence));
+    }
+    // A log that was read and says nothing of it speaks for the host, when the card has no other way to know.
+    if !found && !host.logs.scanned.is_empty() && card.detect == [super::card::Detect::Log] {
+        verdict.pass();
+    }
+}

@@ -1,0 +1,57 @@
+//! What a run is asked to do, and what it gives.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::collect::TextFile;
+use crate::engine::Language;
+use crate::report::Report;
+
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// As the user named them; empty for the live host.
+    pub sources: Vec<String>,
+    /// What dates are judged against; now, when not given.
+    pub at: Option<Timestamp>,
+    /// For all probes together.
+    pub timeout: Duration,
+    pub probe: bool,
+    pub rule_dirs: Vec<PathBuf>,
+    /// Components or rule ids; empty for all.
+    pub only: Vec<String>,
+    /// `1.32`: judge as if the components had this version.
+    pub kubernetes_version: Option<String>,
+    /// How far back logs are read on the live host.
+    pub since: Option<Duration>,
+    pub language: Language,
+    /// Judge a host that is no node yet.
+    pub preflight: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        RunOptions {
+            sources: Vec::new(),
+            at: None,
+            timeout: Duration::from_secs(5),
+            probe: true,
+            rule_dirs: Vec::new(),
+            only: Vec::new(),
+            kubernetes_version: None,
+            since: None,
+            language: Language::English,
+            preflight: false,
+        }
+    }
+}
+
+/// A run's report, with the texts that it underlines by host and path.
+#[derive(Debug)]
+pub struct Run {
+    pub report: Report,
+    pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
+}

@@ -1,0 +1,192 @@
+//! A whole run: sources in, report out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::card::Detect;
+use super::card_set::{CardError, CardSet};
+use super::judge::judge;
+pub use super::options::{Run, RunOptions};
+use crate::collect::{host, own_cards};
+use crate::facts::component::ComponentName;
+use crate::facts::{Cluster, Host};
+use crate::logs::{LogPattern, ScanOptions, Scanner};
+use crate::report::{HostSummary, Report};
+use crate::rules::Context;
+use crate::source::{SourceError, SourceKind, SourceRef};
+
+/// Why there is no report at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Cards of the user's own that cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Cards(Vec<CardError>),
+    /// A source that could not be opened.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A component or rule of `--only` that does not exist.
+    #[error("`{0}` is neither a rule nor a component: `k8sdoctor rules` lists both")]
+    UnknownRule(String),
+    #[error("{0}")]
+    Patterns(String),
+}
+
+/// Runs a check.
+pub fn run(options: &RunOptions) -> Result<Run, RunError> {
+    let began = crate::collect::now();
+    let cards = cards(options)?;
+    let at = options.at.unwrap_or(began);
+    let scanner = scanner(&cards)?;
+    let sources = open(options)?;
+    let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
+    let mut hosts = collect(sources, &scanner, options, at);
+    make_names_distinct(&mut hosts, &names);
+    let texts = hosts.iter_mut().map(|host| (host.name.clone(), std::mem::take(&mut host.texts))).collect();
+    let cluster = Cluster { hosts, at };
+    let context = Context {
+        cluster: &cluster,
+        kubernetes_version: options.kubernetes_version.as_deref(),
+        preflight: options.preflight,
+    };
+    let judged = judge(&cards, &context);
+    let report = Report {
+        at: at.to_string(),
+        hosts: cluster.hosts.iter().map(summary).collect(),
+        findings: judged.findings,
+        unjudged: judged.unjudged,
+        problems: cluster.hosts.iter().flat_map(|host| host.problems.iter().cloned()).collect(),
+        rules: cards.len(),
+        counts: judged.counts,
+        passed: judged.passed,
+        seconds: (crate::collect::now().as_microsecond() - began.as_microsecond()) as f64 / 1e6,
+    };
+    Ok(Run { report, texts })
+}
+
+/// The cards of this run: the program's own, a user's, less those that `--only` leaves out.
+pub fn cards(options: &RunOptions) -> Result<CardSet, RunError> {
+    let mut cards = CardSet::builtin(options.language).map_err(RunError::Cards)?;
+    for directory in &options.rule_dirs {
+        let texts = own_cards::read(directory).map_err(|error| RunError::Cards(vec![error]))?;
+        let own = CardSet::of(texts.iter().map(|(path, text)| (path.as_str(), text.as_str())), options.language)
+            .map_err(RunError::Cards)?;
+        let known: BTreeSet<String> = cards.iter().map(|card| card.id.clone()).collect();
+        let errors = super::check::check(&own, &known);
+        if !errors.is_empty() {
+            return Err(RunError::Cards(errors));
+        }
+        cards.extend(own);
+    }
+    if !options.only.is_empty() {
+        for wanted in &options.only {
+            if !cards.iter().any(|card| card.id == *wanted || card.component == *wanted) {
+                return Err(RunError::UnknownRule(wanted.clone()));
+            }
+        }
+        cards.retain(|card| options.only.iter().any(|wanted| card.id == *wanted || card.component == *wanted));
+    }
+    Ok(cards)
+}
+
+fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
+    let patterns: Vec<LogPattern> = cards
+        .iter()
+        .filter(|card| card.detect.contains(&Detect::Log))
+        .flat_map(|card| {
+            card.logs.iter().enumerate().map(|(index, rule)| LogPattern {
+                rule: card.id.clone(),
+                index,
+                pattern: rule.pattern.clone(),
+                components: rule.components.clone(),
+                persist_seconds: rule.persist,
+                after_start_seconds: rule.after_start,
+                min_count: rule.min_count,
+                ended_by: rule.ended_by.clone(),
+                ignore_if_ended_seconds: rule.ended_within,
+            })
+        })
+        .collect();
+    Scanner::new(patterns)
+        .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+}
+
+fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
+    if options.sources.is_empty() {
+        return Ok(vec![crate::source::open(None)?]);
+    }
+    Ok(options.sources.iter().map(|source| crate::source::open(Some(source))).collect::<Result<_, _>>()?)
+}
+
+/// Hosts side by side, as many as there are CPUs at a time.
+fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
+    let live = sources.iter().any(|source| source.kind() == SourceKind::Live);
+    let since = options.since.or(live.then_some(std::time::Duration::from_secs(24 * 3600)));
+    let scan = ScanOptions { since: since.and_then(|since| at.checked_sub(since).ok()), ..ScanOptions::new(at) };
+    let host_options =
+        host::HostOptions { scanner, scan, probe_deadline: options.probe.then_some(options.timeout), at };
+    let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let mut hosts = Vec::with_capacity(sources.len());
+    for chunk in sources.chunks(width) {
+        hosts.extend(std::thread::scope(|scope| {
+            let running: Vec<_> = chunk
+                .iter()
+                .map(|source| {
+                    let source = Arc::clone(source);
+                    let host_options = &host_options;
+                    scope.spawn(move || host::collect(source, host_options))
+                })
+                .collect();
+            running.into_iter().map(|host| host.join()).collect::<Vec<_>>()
+        }));
+    }
+    hosts
+        .into_iter()
+        .map(|host| match host {
+            Ok(host) => host,
+            // A bug of ours: better no verdict than one that leaves a host out.
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+        .collect()
+}
+
+/// Two hosts of one name (cloned machines, or single files) are told apart by their sources.
+fn make_names_distinct(hosts: &mut [Host], labels: &[String]) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for host in hosts.iter() {
+        *seen.entry(host.name.clone()).or_default() += 1;
+    }
+    for (host, label) in hosts.iter_mut().zip(labels) {
+        if seen.get(&host.name).is_some_and(|count| *count > 1) {
+            let name = format!("{} ({label})", host.name);
+            for problem in &mut host.problems {
+                problem.host.clone_from(&name);
+            }
+            host.name = name;
+        }
+    }
+}
+
+fn summary(host: &Host) -> HostSummary {
+    let has = |name| host.component(name).is_some_and(|component| !component.layers.is_empty());
+    let mut roles = Vec::new();
+    if has(ComponentName::KubeApiserver) {
+        roles.push("control-plane".to_owned());
+    }
+    if has(ComponentName::Etcd) {
+        roles.push("etcd".to_owned());
+    }
+    let balances = [&host.load_balancers.haproxy, &host.load_balancers.nginx].into_iter().any(|proxy| {
+        proxy.as_ref().is_ok_and(|proxy| {
+            proxy.as_ref().is_some_and(|proxy| proxy.frontends.iter().any(|frontend| !frontend.backends.is_empty()))
+        })
+    });
+    if balances {
+        roles.push("load-balancer".to_owned());
+    }
+    if roles.is_empty() && crate::rules::support::is_node(host) {
+        roles.push("worker".to_owned());
+    }
+    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles }
+}

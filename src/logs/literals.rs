@@ -1,0 +1,281 @@
+//! Which texts a match of a regex has to contain, worked out from its syntax tree.
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Depth of groups in a pattern; deeper ones are refused.
+pub(crate) const NEST_LIMIT: u32 = 50;
+/// A piece of a pattern that stands for more texts than this is not followed further.
+const MAX_TEXTS: usize = 16;
+/// At most this many texts of which one is in each match.
+const MAX_ALTERNATIVES: usize = 64;
+const MAX_LENGTH: usize = 128;
+
+/// A text that matches contain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Literal {
+    /// In lower case (ASCII).
+    pub bytes: Vec<u8>,
+    /// The text as it is in every match, when its case is fixed.
+    pub exact: Option<Vec<u8>>,
+}
+
+pub(crate) struct Parsed {
+    /// Every match contains at least one of these; none when no such set is known.
+    pub required: Option<Vec<Literal>>,
+    /// Names of the named groups.
+    pub groups: Vec<String>,
+}
+
+/// The literals of a pattern, the rarest set.
+pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
+    let hir = regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .nest_limit(NEST_LIMIT)
+        .build()
+        .parse(pattern)
+        .map_err(|error| error.to_string())?;
+    let mut groups = Vec::new();
+    let known = know(&hir, &mut groups);
+    let mut required = known.settle();
+    if let Some(required) = &mut required {
+        required.sort();
+        required.dedup();
+    }
+    Ok(Parsed { required, groups })
+}
+
+/// What is known of the matches of a part.
+struct Known {
+    /// All texts that the part matches.
+    texts: Option<Vec<Literal>>,
+    /// Texts of which each match has one.
+    best: Option<Vec<Literal>>,
+}
+
+impl Known {
+    fn nothing() -> Known {
+        Known { texts: None, best: None }
+    }
+
+    fn empty() -> Known {
+        Known { texts: Some(vec![Literal { bytes: Vec::new(), exact: Some(Vec::new()) }]), best: None }
+    }
+
+    fn settle(self) -> Option<Vec<Literal>> {
+        better(self.texts.and_then(usable), self.best)
+    }
+}
+
+fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Known::empty(),
+        HirKind::Literal(literal) => {
+            let bytes = literal.0.to_ascii_lowercase();
+            Known { texts: Some(vec![Literal { bytes, exact: Some(literal.0.to_vec()) }]), best: None }
+        }
+        HirKind::Class(class) => Known { texts: class_texts(class), best: None },
+        HirKind::Capture(capture) => {
+            groups.extend(capture.name.as_deref().map(str::to_owned));
+            know(&capture.sub, groups)
+        }
+        HirKind::Repetition(repetition) => {
+            let sub = know(&repetition.sub, groups);
+            match (repetition.min, repetition.max) {
+                (0, Some(1)) => Known {
+                    texts: sub.texts.and_then(|mut texts| {
+                        texts.push(Literal { bytes: Vec::new(), exact: Some(Vec::new()) });
+                        (texts.len() <= MAX_TEXTS).then_some(texts)
+                    }),
+                    best: None,
+                },
+                (0, _) => Known::nothing(),
+                (1, Some(1)) => sub,
+                _ => Known { texts: None, best: sub.settle() },
+            }
+        }
+        HirKind::Concat(parts) => {
+            let mut run = Known::empty().texts.unwrap_or_default();
+            let mut best: Option<Vec<Literal>> = None;
+            let mut whole = true;
+            for part in parts {
+                let part = know(part, groups);
+                best = better(best, part.best);
+                match part.texts {
+                    Some(texts) if run.len() * texts.len() <= MAX_TEXTS => run = product(&run, &texts),
+                    texts => {
+                        whole = false;
+                        best = better(best, usable(run));
+                        run = texts.unwrap_or_else(|| Known::empty().texts.unwrap_or_default());
+                    }
+                }
+                if run.iter().any(|text| text.bytes.len() > MAX_LENGTH) {
+                    whole = false;
+                    best = better(best, usable(std::mem::replace(&mut run, Known::empty().texts.unwrap_or_default())));
+                }
+            }
+            if whole {
+                Known { texts: Some(run), best }
+            } else {
+                Known { texts: None, best: better(best, usable(run)) }
+            }
+        }
+        HirKind::Alternation(parts) => {
+            let parts: Vec<Known> = parts.iter().map(|part| know(part, groups)).collect();
+            if parts.iter().all(|part| part.texts.is_some()) {
+                let texts: Vec<Literal> = parts.iter().filter_map(|part| part.texts.clone()).flatten().collect();
+                if texts.len() <= MAX_TEXTS {
+                    return Known { texts: Some(texts), best: None };
+                }
+            }
+            let mut best = Vec::new();
+            for part in parts {
+                match part.settle() {
+                    Some(texts) if best.len() + texts.len() <= MAX_ALTERNATIVES => best.extend(texts),
+                    _ => return Known::nothing(),
+                }
+            }
+            Known { texts: None, best: Some(best) }
+        }
+    }
+}
+
+/// A class of a few characters: `[Ee]` is `e` in either case.
+fn class_texts(class: &Class) -> Option<Vec<Literal>> {
+    let mut bytes = Vec::new();
+    match class {
+        Class::Bytes(class) => {
+            for range in class.ranges() {
+                bytes.extend(range.start()..=range.end());
+                if bytes.len() > 8 {
+                    return None;
+                }
+            }
+        }
+        Class::Unicode(class) => {
+            for range in class.ranges() {
+                if !range.end().is_ascii() {
+                    return None;
+                }
+                bytes.extend(range.start() as u8..=range.end() as u8);
+                if bytes.len() > 8 {
+                    return None;
+                }
+            }
+        }
+    }
+    let mut texts: Vec<Literal> = Vec::new();
+    for byte in bytes {
+        let lower = vec![byte.to_ascii_lowercase()];
+        match texts.iter_mut().find(|known| known.bytes == lower) {
+            Some(known) => known.exact = None,
+            None => texts.push(Literal { bytes: lower, exact: Some(vec![byte]) }),
+        }
+    }
+    (!texts.is_empty() && texts.len() <= 4).then_some(texts)
+}
+
+fn product(left: &[Literal], right: &[Literal]) -> Vec<Literal> {
+    let join = |a: &[u8], b: &[u8]| [a, b].concat();
+    let mut all = Vec::with_capacity(left.len() * right.len());
+    for a in left {
+        for b in right {
+            let exact = match (&a.exact, &b.exact) {
+                (Some(x), Some(y)) => Some(join(x, y)),
+                _ => None,
+            };
+            all.push(Literal { bytes: join(&a.bytes, &b.bytes), exact });
+        }
+    }
+    all
+}
+
+/// The rarest piece of each text without the bytes that JSON and logrus escape, so that a literal is also found in a line
+/// whose quotes are escaped.
+fn usable(texts: Vec<Literal>) -> Option<Vec<Literal>> {
+    let mut pieces = Vec::with_capacity(texts.len());
+    for text in texts {
+        let mut best: Option<(u32, Literal)> = None;
+        let mut start = 0;
+        let escaped = |byte: &u8| matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=31);
+        for piece in text.bytes.split(escaped) {
+            let range = start..start + piece.len();
+            start = range.end + 1;
+            let rank = rarity(piece);
+            if best.as_ref().is_none_or(|(known, _)| rank > *known) {
+                let exact = text.exact.as_ref().and_then(|exact| exact.get(range)).map(<[u8]>::to_vec);
+                best = Some((rank, Literal { bytes: piece.to_vec(), exact }));
+            }
+        }
+        pieces.push(best?.1);
+    }
+    (!pieces.iter().any(|piece| piece.bytes.is_empty())).then_some(pieces)
+}
+
+/// The set whose least rare member is rarer.
+fn better(left: Option<Vec<Literal>>, right: Option<Vec<Literal>>) -> Option<Vec<Literal>> {
+    let worst = |set: &[Literal]| set.iter().map(|literal| rarity(&literal.bytes)).min().unwrap_or(0);
+    match (left, right) {
+        (Some(left), Some(right)) => Some(if worst(&right) > worst(&left) { right } else { left }),
+        (left, right) => left.or(right),
+    }
+}
+
+/// How rare a text is in logs, larger is rarer. Grows with the length, less what stands in nearly every log.
+pub(crate) fn rarity(text: &[u8]) -> u32 {
+    let mut rank = (text.len() as u32).min(32) * 4;
+    for common in super::background::COMMON {
+        if memchr::memmem::find(text, common.as_bytes()).is_some() {
+            rank = rank.saturating_sub(common.len() as u32 * 3);
+        }
+    }
+    rank
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn required(pattern: &str) -> Option<Vec<String>> {
+        let parsed = parse(pattern).unwrap();
+        parsed.required.map(|set| set.iter().map(|literal| String::from_utf8_lossy(&literal.bytes).into()).collect())
+    }
+
+    #[test]
+    fn finds_what_every_match_contains() {
+        let cases: [(&str, Option<&[&str]>); 12] = [
+            ("No Such Image", Some(&["no such image"])),
+            (
+                r"dial tcp \S+: bind: cannot assign requested address",
+                Some(&[": bind: cannot assign requested address"]),
+            ),
+            (r"(?i)(kubelet) stopped", Some(&["kubelet stopped"])),
+            (r"(read|write) timed out waiting", Some(&["read timed out waiting", "write timed out waiting"])),
+            (r"colou?rful thing", Some(&["colorful thing", "colourful thing"])),
+            (r"\d+", None),
+            (r"(abcdefgh)*", None),
+            (r"(abcdefgh)+", Some(&["abcdefgh"])),
+            (r"(?:abcdefgh|.*)", None),
+            (r#"msg="starting up quickly" pod="x""#, Some(&["starting up quickly"])),
+            (r"x(?P<a>\d+)yyyyyyyyy|zzzzzzzzz", Some(&["yyyyyyyyy", "zzzzzzzzz"])),
+            (r"^$", None),
+        ];
+        for (pattern, expected) in cases {
+            let expected = expected.map(|set| set.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            assert_eq!(required(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_case_where_it_is_fixed() {
+        let parsed = parse("Image [Nn]ot found").unwrap().required.unwrap();
+        assert_eq!(parsed[0].exact, None);
+        let parsed = parse("Image Not found").unwrap().required.unwrap();
+        assert_eq!(parsed[0].exact.as_deref(), Some(b"Image Not found".as_slice()));
+    }
+
+    #[test]
+    fn names_groups() {
+        assert_eq!(parse(r"address (?P<address>\S+) of (?<member>\w+)").unwrap().groups, ["address", "member"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a card gives for each log pattern, and what a scanner makes of it.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::literals::{self, Literal};
+
+/// A regex may compile to this many bytes; a pattern that needs more is refused.
+const REGEX_SIZE_LIMIT: usize = 1 << 20;
+/// The lazy automaton of one pattern may use this much memory for each thread.
+const REGEX_CACHE_LIMIT: usize = 192 << 10;
+/// A pattern has to hold some text of at least this many bytes that each of its matches contains.
+pub const MIN_LITERAL: usize = 6;
+
+/// One log pattern of a rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogPattern {
+    pub rule: String,
+    /// Index of the pattern in its card.
+    pub index: usize,
+    /// In the syntax of the regex crate. `\b`, `\d`, `\w` and `\s` are ASCII; it is matched within a line, as it stands in
+    /// the log; a line that escapes its quotes (JSON, logrus) is tried once more unescaped. Named groups are captured.
+    pub pattern: String,
+    /// Programs whose lines it is for: `etcd`, `kubelet`, `kernel`. Empty: any. A line that does not say who wrote it
+    /// matches whatever is given here.
+    pub components: Vec<String>,
+    /// Only a hit when it is still seen that many seconds after a series of it began.
+    pub persist_seconds: Option<u64>,
+    /// Normal within that many seconds after the program's start, or after the beginning of its log.
+    pub after_start_seconds: Option<u64>,
+    /// Only a hit when the program wrote it that often.
+    pub min_count: Option<u64>,
+    /// A regex of a line by which the same program shows that it recovered. Groups that both name have to agree.
+    pub ended_by: Option<String>,
+    /// A series that recovered within that many seconds of its beginning is normal. Needs `ended_by`.
+    pub ignore_if_ended_seconds: Option<u64>,
+}
+
+/// Why a pattern can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}: log pattern {index}: {why}")]
+pub struct PatternError {
+    pub rule: String,
+    pub index: usize,
+    pub why: String,
+}
+
+/// A regex that is compiled when a line first needs it, and the texts of which each of its matches contains one.
+pub(crate) struct Matcher {
+    pub source: String,
+    pub literals: Vec<Literal>,
+    pub groups: Vec<String>,
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Matcher").field("source", &self.source).field("literals", &self.literals).finish()
+    }
+}
+
+impl Matcher {
+    pub fn new(source: &str) -> Result<Matcher, String> {
+        let parsed = literals::parse(source).map_err(|error| format!("no valid regex: {error}"))?;
+        let literals = parsed.required.ok_or_else(|| {
+            "each match could be different in every byte; give it a fixed text of 6 bytes or more".to_owned()
+        })?;
+        if let Some(short) = literals.iter().find(|literal| literal.bytes.len() < MIN_LITERAL) {
+            return Err(format!(
+                "the longest text that every match contains is {:?}, {} bytes; {MIN_LITERAL} or more without quotes, \
+                 backslashes, <, > and & are needed",
+                String::from_utf8_lossy(&short.bytes),
+                short.bytes.len()
+            ));
+        }
+        Ok(Matcher { source: source.to_owned(), literals, groups: parsed.groups, regex: OnceLock::new() })
+    }
+
+    /// None when the compiled regex would be too large; [`Matcher::compile`] says so.
+    pub fn regex(&self) -> Option<&Regex> {
+        self.regex.get_or_init(|| self.compile().ok()).as_ref()
+    }
+
+    pub fn compile(&self) -> Result<Regex, String> {
+        RegexBuilder::new(&self.source)
+            .unicode(false)
+            .size_limit(REGEX_SIZE_LIMIT)
+            .dfa_size_limit(REGEX_CACHE_LIMIT)
+            .nest_limit(literals::NEST_LIMIT)
+            .build()
+            .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_would_cost_too_much() {
+        let cases = [
+            ("connection refused", true),
+            (r"(?P<what>\w+) failed to bind", true),
+            (r"(?i)no such image", true),
+            (r"error", false),
+            (r"\d+ms", false),
+            (r"(abc|connection refused)", false),
+            (r"(connection reset|connection refused)", true),
+            (r"(unclosed", false),
+            (r"(long literal)?x", false),
+            (r#"a"b"c"d"e"f"#, false),
+        ];
+        for (pattern, good) in cases {
+            assert_eq!(Matcher::new(pattern).is_ok(), good, "{pattern}: {:?}", Matcher::new(pattern));
+        }
+    }
+
+    #[test]
+    fn classes_are_ascii() {
+        let matcher = Matcher::new(r"member \w+$|member é+$").unwrap();
+        assert!(matcher.regex().unwrap().is_match(b"member abc"));
+        assert!(!matcher.regex().unwrap().is_match("member ü".as_bytes()));
+        assert!(matcher.regex().unwrap().is_match("member é".as_bytes()));
+    }
+}

@@ -1,0 +1,352 @@
+//! Finds where in a block one of some hundred literals stands, reading only every few bytes.
+//!
+//! A literal of at least `WINDOW + STRIDE - 1` bytes contains a gram of `WINDOW` bytes that begins at a multiple of `STRIDE`,
+//! wherever it stands. So all grams of a chosen piece of each literal are kept, and of the text only every `STRIDE`-th gram
+//! is looked up: in a bitmap, which nearly always says no, then in a table of grams, then the whole literal is compared.
+//! Letters count as equal in either case. The few literals that are too short go to a packed searcher.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, MatchKind, packed};
+
+use super::background;
+use super::literals::Literal;
+
+/// A literal is not longer than this.
+pub(crate) const LONGEST: usize = 512;
+/// Bytes past the region's end that have to be readable.
+pub(crate) const SLACK: usize = 8;
+const BITMAP_BITS: u32 = 19;
+const HASH: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Sets the bit by which ASCII letters differ in case, in each byte.
+const FOLD: u64 = 0x2020_2020_2020_2020;
+/// The packed searcher takes so many literals at most.
+const PACKED_LIMIT: usize = 48;
+
+/// A literal that stands in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    pub start: u32,
+    pub literal: u32,
+}
+
+pub(crate) struct Prefilter {
+    literals: Vec<Vec<u8>>,
+    stride: usize,
+    window: usize,
+    bitmap: Box<[u64; 1 << (BITMAP_BITS - 6)]>,
+    /// Open addressing: gram, and where its uses begin and end in `uses`; an empty slot has no uses.
+    slots: Vec<Slot>,
+    slot_shift: u32,
+    /// Literal, and the gram's place in it.
+    uses: Vec<(u32, u16)>,
+    has_grams: bool,
+    short: Option<Short>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    gram: u64,
+    from: u32,
+    to: u32,
+}
+
+enum Short {
+    Packed(packed::Searcher, Vec<u32>),
+    General(AhoCorasick, Vec<u32>),
+}
+
+impl Prefilter {
+    pub fn new(literals: &[Literal]) -> Prefilter {
+        // Two settings: the wide one skips more, and suits as long as few literals are too short for it.
+        let shorter = |least: usize| literals.iter().filter(|literal| literal.bytes.len() < least).count();
+        let (window, stride) = if shorter(13) <= PACKED_LIMIT { (8, 6) } else { (6, 4) };
+        let least = window + stride - 1;
+        let background = Background::new(window);
+
+        let mut grams: Vec<(u64, u32, u16)> = Vec::new();
+        let mut short = Vec::new();
+        for (index, literal) in literals.iter().enumerate() {
+            if literal.bytes.len() < least {
+                short.push(index as u32);
+                continue;
+            }
+            let begin = background.rarest(&literal.bytes, window, stride);
+            for offset in begin..begin + stride {
+                grams.push((gram_at(&literal.bytes, offset, window), index as u32, offset as u16));
+            }
+        }
+        grams.sort_unstable();
+
+        let mut bitmap = Box::new([0u64; 1 << (BITMAP_BITS - 6)]);
+        let size = (grams.len() * 2).next_power_of_two().max(2);
+        let slot_shift = 64 - size.trailing_zeros();
+        let mut slots = vec![Slot::default(); size];
+        let mut uses = Vec::with_capacity(grams.len());
+        for group in grams.chunk_by(|a, b| a.0 == b.0) {
+            let from = uses.len() as u32;
+            uses.extend(group.iter().map(|(_, literal, offset)| (*literal, *offset)));
+            let gram = group[0].0;
+            let hash = gram.wrapping_mul(HASH);
+            bitmap[(hash >> (64 - BITMAP_BITS + 6)) as usize] |= 1 << (hash >> (64 - BITMAP_BITS) & 63);
+            let mut at = (hash >> slot_shift) as usize;
+            while slots[at].to != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            slots[at] = Slot { gram, from, to: uses.len() as u32 };
+        }
+        Prefilter {
+            literals: literals.iter().map(|literal| literal.bytes.clone()).collect(),
+            stride,
+            window,
+            bitmap,
+            slots,
+            slot_shift,
+            has_grams: !uses.is_empty(),
+            uses,
+            short: Short::new(literals, short),
+        }
+    }
+
+    /// Appends where literals stand in `buffer[from..to]`, in the order of their places. [`SLACK`] more bytes have to be
+    /// in the buffer, whatever they are.
+    pub fn find(&self, buffer: &[u8], from: usize, to: usize, found: &mut Vec<Candidate>) {
+        let first = found.len();
+        if self.has_grams {
+            if self.stride == 6 {
+                self.sample::<8, 6>(buffer, from, to, found);
+            } else {
+                self.sample::<6, 4>(buffer, from, to, found);
+            }
+        }
+        if let Some(short) = &self.short {
+            short.find(&self.literals, &buffer[from..to], from, found);
+        }
+        found[first..].sort_unstable();
+    }
+
+    #[inline(always)]
+    fn sample<const WINDOW: usize, const STRIDE: usize>(
+        &self,
+        buffer: &[u8],
+        from: usize,
+        to: usize,
+        found: &mut Vec<Candidate>,
+    ) {
+        const LANES: usize = 4;
+        let text = &buffer[..(to + SLACK).min(buffer.len())];
+        let bitmap = &*self.bitmap;
+        let mut at = from;
+        let mask = if WINDOW == 8 { u64::MAX } else { (1 << (WINDOW * 8)) - 1 };
+        let gram = |bytes: &[u8], offset: usize| -> u64 {
+            let mut word = [0u8; 8];
+            word.copy_from_slice(&bytes[offset..offset + 8]);
+            (u64::from_le_bytes(word) | FOLD) & mask
+        };
+        let known = |gram: u64| -> u64 {
+            let hash = gram.wrapping_mul(HASH);
+            bitmap[(hash >> (64 - BITMAP_BITS + 6)) as usize] >> (hash >> (64 - BITMAP_BITS) & 63) & 1
+        };
+        let step = LANES * STRIDE;
+        let reach = (LANES - 1) * STRIDE + 8;
+        while at + reach <= text.len() && at < to {
+            let bytes = &text[at..at + reach];
+            let grams = [gram(bytes, 0), gram(bytes, STRIDE), gram(bytes, 2 * STRIDE), gram(bytes, 3 * STRIDE)];
+            let hits = grams.map(known);
+            if hits[0] | hits[1] | hits[2] | hits[3] != 0 {
+                for lane in 0..LANES {
+                    if hits[lane] != 0 {
+                        self.look_up(text, from, to, at + lane * STRIDE, grams[lane], found);
+                    }
+                }
+            }
+            at += step;
+        }
+        while at < to {
+            let mut word = [0u8; 8];
+            let rest = &text[at..text.len().min(at + 8)];
+            word[..rest.len()].copy_from_slice(rest);
+            let gram = (u64::from_le_bytes(word) | FOLD) & mask;
+            if known(gram) != 0 {
+                self.look_up(text, from, to, at, gram, found);
+            }
+            at += STRIDE;
+        }
+    }
+
+    #[cold]
+    fn look_up(&self, text: &[u8], from: usize, to: usize, at: usize, gram: u64, found: &mut Vec<Candidate>) {
+        let mut slot = (gram.wrapping_mul(HASH) >> self.slot_shift) as usize;
+        loop {
+            let known = self.slots[slot];
+            if known.to == 0 {
+                return;
+            }
+            if known.gram == gram {
+                for &(literal, offset) in &self.uses[known.from as usize..known.to as usize] {
+                    let bytes = &self.literals[literal as usize];
+                    let Some(start) = at.checked_sub(offset.into()).filter(|start| *start >= from) else { continue };
+                    let end = start + bytes.len();
+                    if end <= to && text[start..end].eq_ignore_ascii_case(bytes) {
+                        found.push(Candidate { start: start as u32, literal });
+                    }
+                }
+                return;
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    /// How this set is searched, for people.
+    pub fn describe(&self) -> String {
+        let short = match &self.short {
+            None => 0,
+            Some(Short::Packed(_, ids) | Short::General(_, ids)) => ids.len(),
+        };
+        format!(
+            "window {}, stride {}, {} literals, {short} of them short",
+            self.window,
+            self.stride,
+            self.literals.len()
+        )
+    }
+
+    pub fn literal(&self, index: u32) -> &[u8] {
+        self.literals.get(index as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Short {
+    fn new(literals: &[Literal], short: Vec<u32>) -> Option<Short> {
+        if short.is_empty() {
+            return None;
+        }
+        let exact: Option<Vec<&[u8]>> = short.iter().map(|index| literals[*index as usize].exact.as_deref()).collect();
+        if let Some(exact) = exact.filter(|exact| exact.len() <= PACKED_LIMIT) {
+            let searcher =
+                packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(exact).build();
+            if let Some(searcher) = searcher {
+                return Some(Short::Packed(searcher, short));
+            }
+        }
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .build(short.iter().map(|index| &literals[*index as usize].bytes))
+            .ok()?;
+        Some(Short::General(automaton, short))
+    }
+
+    fn find(&self, literals: &[Vec<u8>], text: &[u8], base: usize, found: &mut Vec<Candidate>) {
+        match self {
+            Short::Packed(searcher, ids) => {
+                let mut at = 0;
+                while let Some(hit) = searcher.find_in(text, aho_corasick::Span { start: at, end: text.len() }) {
+                    // It tells one literal for each place; others may begin there as well.
+                    let rest = &text[hit.start()..];
+                    let equal = |id: &&u32| {
+                        let bytes = &literals[**id as usize];
+                        rest.get(..bytes.len()).is_some_and(|here| here.eq_ignore_ascii_case(bytes))
+                    };
+                    found.extend(
+                        ids.iter()
+                            .filter(equal)
+                            .map(|id| Candidate { start: (base + hit.start()) as u32, literal: *id }),
+                    );
+                    at = hit.start() + 1;
+                }
+            }
+            Short::General(automaton, ids) => {
+                for hit in automaton.find_overlapping_iter(text) {
+                    if let Some(id) = ids.get(hit.pattern().as_usize()) {
+                        found.push(Candidate { start: (base + hit.start()) as u32, literal: *id });
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
+    let mut word = [0u8; 8];
+    for (into, byte) in word.iter_mut().zip(bytes.iter().skip(offset).take(window)) {
+        *into = byte | 0x20;
+    }
+    let mask = if window == 8 { u64::MAX } else { (1 << (window * 8)) - 1 };
+    u64::from_le_bytes(word) & mask
+}
+
+/// How often grams occur in ordinary logs.
+struct Background(HashMap<u64, u32>);
+
+impl Background {
+    fn new(window: usize) -> Background {
+        let mut counts = HashMap::new();
+        let lines = background::LINES.as_bytes();
+        for offset in 0..lines.len().saturating_sub(window) {
+            *counts.entry(gram_at(lines, offset, window)).or_default() += 1;
+        }
+        Background(counts)
+    }
+
+    /// Where the piece of `window + stride - 1` bytes begins whose grams are met least.
+    fn rarest(&self, literal: &[u8], window: usize, stride: usize) -> usize {
+        let cost = |begin: usize| -> u32 {
+            let grams = (begin..begin + stride).map(|offset| gram_at(literal, offset, window));
+            grams.map(|gram| self.0.get(&gram).copied().unwrap_or(0)).sum()
+        };
+        let last = literal.len() + 1 - window - stride;
+        // The middle of a text is more its own than its ends.
+        (0..=last).min_by_key(|begin| (cost(*begin), begin.abs_diff(last / 2))).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(text: &str) -> Literal {
+        Literal { bytes: text.to_ascii_lowercase().into_bytes(), exact: Some(text.as_bytes().to_vec()) }
+    }
+
+    fn search(prefilter: &Prefilter, text: &[u8]) -> Vec<(u32, u32)> {
+        let mut buffer = text.to_vec();
+        buffer.extend_from_slice(&[0; SLACK]);
+        let mut found = Vec::new();
+        prefilter.find(&buffer, 0, text.len(), &mut found);
+        found.into_iter().map(|candidate| (candidate.start, candidate.literal)).collect()
+    }
+
+    #[test]
+    fn finds_each_literal_at_each_place() {
+        let texts = ["short1", "Shorter-2", "exactly 13 by", "cannot assign requested address", "assign requested"];
+        // The last setting has too many short ones for the wide window, and one whose case is not fixed.
+        let mut many: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
+        many.extend((0..60).map(|index| literal(&format!("filler{index:03}"))));
+        many.push(Literal { bytes: b"anycase".to_vec(), exact: None });
+        let few: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
+        for literals in [few, many] {
+            let prefilter = Prefilter::new(&literals);
+            for (index, known) in literals.iter().enumerate() {
+                for before in 0..40 {
+                    for after in [0, 1, 7, 9] {
+                        let mut text = vec![b'x'; before];
+                        text.extend_from_slice(known.exact.as_deref().unwrap_or(b"AnyCase"));
+                        text.extend(vec![b'y'; after]);
+                        let found = search(&prefilter, &text);
+                        assert!(found.contains(&(before as u32, index as u32)), "{known:?} at {before}: {found:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_literals_match_in_either_case_and_only_whole() {
+        let prefilter = Prefilter::new(&[literal("Cannot Assign Requested Address")]);
+        assert_eq!(search(&prefilter, b"-- CANNOT assign requested ADDRESS"), [(3, 0)]);
+        assert!(search(&prefilter, b"-- cannot assign requested addres").is_empty());
+        assert!(search(&prefilter, b"-- cannot assign-requested address").is_empty());
+        assert!(search(&prefilter, b"").is_empty());
+    }
+}

@@ -1,0 +1,336 @@
+use std::io::Write;
+
+use super::*;
+use crate::facts::log::LogHit;
+
+fn pattern(rule: &str, pattern: &str) -> LogPattern {
+    LogPattern { rule: rule.to_owned(), pattern: pattern.to_owned(), ..LogPattern::default() }
+}
+
+fn options() -> ScanOptions {
+    ScanOptions::new("2026-11-21T12:00:00Z".parse().unwrap())
+}
+
+fn scan(patterns: Vec<LogPattern>, logs: &[(&str, Vec<u8>)]) -> Logs {
+    let scanner = Scanner::new(patterns).unwrap();
+    scanner.compile_all().unwrap();
+    let inputs = |logs: &[(&str, Vec<u8>)]| {
+        let input = |(path, text): &(&str, Vec<u8>)| LogInput::new(*path, Box::new(io::Cursor::new(text.clone())));
+        logs.iter().map(input).collect()
+    };
+    let logs_of = |threads| scanner.scan(inputs(logs), &ScanOptions { threads, ..options() });
+    let (one, three) = (logs_of(1), logs_of(3));
+    assert_eq!(one.hits, three.hits, "threads make a difference");
+    one
+}
+
+fn hits(patterns: Vec<LogPattern>, path: &str, text: impl Into<Vec<u8>>) -> Vec<LogHit> {
+    scan(patterns, &[(path, text.into())]).hits
+}
+
+const BIND: &str = r"listen tcp (?P<address>\S+): bind: cannot assign requested address";
+
+#[test]
+fn a_hit_says_who_when_how_often_and_what() {
+    let text = "2026-11-21T09:45:12.100Z stderr F start\n\
+        2026-11-21T09:45:12.500Z stderr F {\"level\":\"fatal\",\"error\":\"listen tcp 10.0.0.9:2380: bind: cannot assign requested address\"}\n\
+        2026-11-21T09:45:14.500Z stderr F {\"level\":\"fatal\",\"error\":\"listen tcp 10.0.0.9:2380: bind: cannot assign requested address\"}\n";
+    let found = hits(vec![pattern("a", BIND)], "/var/log/pods/kube-system_etcd-m2_1/etcd/4.log", text);
+    let [hit] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(hit.component.as_deref(), Some("etcd"));
+    assert_eq!(hit.captures["address"], "10.0.0.9:2380");
+    assert_eq!((hit.count, hit.ongoing, hit.restarts), (2, Some(true), 0));
+    assert_eq!(hit.first.as_deref(), Some("2026-11-21T09:45:12.500Z"));
+    assert_eq!(hit.last.as_deref(), Some("2026-11-21T09:45:14.500Z"));
+    assert_eq!(hit.lines.iter().map(|line| line.line).collect::<Vec<_>>(), [2, 3]);
+    assert!(hit.lines[0].text.starts_with("2026-11-21T09:45:12.500Z stderr F {"));
+}
+
+#[test]
+fn the_second_of_two_is_found_as_well() {
+    let line = |address: &str| {
+        format!("E1121 09:00:00.000000 1 a.go:1] listen tcp {address}: bind: cannot assign requested address\n")
+    };
+    let text = line("10.0.0.1:1") + &line("10.0.0.2:2");
+    let found = hits(vec![pattern("a", BIND), pattern("b", "cannot assign requested")], "/x", text.clone());
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found[1].captures["address"], "10.0.0.2:2");
+    assert_eq!(found[2].count, 2);
+    // Two files, and two patterns with one literal.
+    let logs = [("/var/log/a.log", text.clone().into_bytes()), ("/var/log/b.log", text.into_bytes())];
+    let both =
+        scan(vec![pattern("a", "10.0.0.1:1: bind: cannot"), pattern("b", "10.0.0.2:2: bind: cannot")], &logs).hits;
+    let found: Vec<_> = both.iter().map(|hit| (hit.rule.as_str(), hit.component.as_deref().unwrap())).collect();
+    assert_eq!(found, [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")]);
+}
+
+#[test]
+fn a_line_of_another_program_is_no_hit() {
+    let mut of_etcd = pattern("a", "no space left on device");
+    of_etcd.components = vec!["etcd".to_owned()];
+    let cases = [
+        ("/var/log/syslog", "Nov 21 09:00:00 m1 etcd[7]: no space left on device", true),
+        ("/var/log/syslog", "Nov 21 09:00:00 m1 kubelet[7]: no space left on device", false),
+        ("/var/log/kubelet.log", "Nov 21 09:00:00 m1 etcd[7]: no space left on device", true),
+        // A file's name is a hint only.
+        ("/var/log/kubelet.log", "no space left on device", true),
+        ("/var/log/pods/a_b_c/etcd/0.log", "2026-11-21T09:00:00Z stderr F no space left on device", true),
+        ("/var/log/pods/a_b_c/web/0.log", "2026-11-21T09:00:00Z stderr F no space left on device", false),
+        ("/var/log/syslog", "Nov 21 09:00:00 m1 bash[7]: no space left on device", true),
+        ("/var/log/pods/a_b_c/web/0.log", "Nov 21 09:00:00 m1 etcd[7]: no space left on device", true),
+    ];
+    for (path, line, expected) in cases {
+        assert_eq!(!hits(vec![of_etcd.clone()], path, line).is_empty(), expected, "{path}: {line}");
+    }
+}
+
+#[test]
+fn escaped_quotes_match_as_plain_ones() {
+    let quoted = pattern("a", r#"Failed to mount volume "(?P<volume>[^"]+)" of the pod"#);
+    for line in [
+        r#"E1121 09:00:00.0 1 a.go:1] Failed to mount volume "x1" of the pod"#,
+        r#"time="2026-11-21T09:00:00Z" msg="Failed to mount volume \"x1\" of the pod""#,
+        r#"{"log":"time=\"2026-11-21T09:00:00Z\" msg=\"Failed to mount volume \\\"x1\\\" of the pod\"\n","time":"x"}"#,
+    ] {
+        let found = hits(vec![quoted.clone()], "/x", line);
+        assert_eq!(found.first().map(|hit| hit.captures["volume"].as_str()), Some("x1"), "{line}");
+    }
+}
+
+#[test]
+fn parts_of_a_cri_line_are_one() {
+    let text = "2026-11-21T09:00:00Z stderr F before\n\
+        2026-11-21T09:00:01Z stderr P the certificate of nod\n\
+        2026-11-21T09:00:01Z stderr P e-1 has expired or is not yet valid, \n\
+        2026-11-21T09:00:01Z stderr F says kubelet\n";
+    let whole = pattern("a", r"certificate of (?P<who>\S+) has expired.*, says kubelet$");
+    let found = hits(vec![whole], "/x", text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].captures["who"], "node-1");
+}
+
+fn every(seconds: impl IntoIterator<Item = u32>, message: &str) -> String {
+    let time = |second: u32| format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+    seconds.into_iter().map(|second| format!("2026-11-21T{}Z m1 kubelet[1]: {message}\n", time(second))).collect()
+}
+
+#[test]
+fn what_does_not_persist_is_normal() {
+    let mut lasting = pattern("a", "connection refused by peer");
+    lasting.persist_seconds = Some(60);
+    let cases: [(Vec<u32>, bool); 5] = [
+        (vec![0, 30], false),
+        (vec![0, 30, 61], true),
+        // Two short series far apart are not one that lasts.
+        (vec![0, 30, 2000, 2030], false),
+        (vec![0, 30, 2000, 2070], true),
+        (vec![5], false),
+    ];
+    for (seconds, expected) in cases {
+        let text = every(seconds.clone(), "connection refused by peer");
+        assert_eq!(!hits(vec![lasting.clone()], "/x", text).is_empty(), expected, "{seconds:?}");
+    }
+    // The series goes on in the next file.
+    let logs = [
+        ("/var/log/messages", every([50, 80], "connection refused by peer").into_bytes()),
+        ("/var/log/messages.1", every([0, 20], "connection refused by peer").into_bytes()),
+    ];
+    assert_eq!(scan(vec![lasting], &logs).hits.len(), 1);
+}
+
+#[test]
+fn starting_is_noisy() {
+    let mut after = pattern("a", "node not found yet");
+    after.after_start_seconds = Some(30);
+    let start = |second| every([second], "I1121 09:00:00.0 1 a.go:1] Kubelet version: v1.20");
+    let noise = |seconds: &[u32]| every(seconds.iter().copied(), "node not found yet");
+    let cases = [
+        ("within the time", start(100) + &noise(&[101, 120]), 0),
+        ("after it", start(100) + &noise(&[101, 131]), 1),
+        ("the log's beginning", every([0], "hello") + &noise(&[10]), 0),
+        ("long after it", every([0], "hello") + &noise(&[10, 50, 60]), 2),
+        ("each start", start(100) + &noise(&[101]) + &start(1000) + &noise(&[1001]), 0),
+        ("a start that fails", start(100) + &noise(&[101]) + &start(120) + &noise(&[121]) + &start(140), 2),
+    ];
+    for (name, text, expected) in cases {
+        let found = hits(vec![after.clone()], "/x", text);
+        assert_eq!(found.iter().map(|hit| hit.count).sum::<u64>(), expected, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn a_rotated_log_does_not_begin_with_a_start() {
+    let mut after = pattern("a", "node not found yet");
+    after.after_start_seconds = Some(30);
+    let newer = every([100, 101], "node not found yet");
+    let older = every([0], "hello");
+    assert!(hits(vec![after.clone()], "/var/log/messages", newer.clone()).is_empty());
+    let logs = [("/var/log/messages", newer.into_bytes()), ("/var/log/messages.1", older.into_bytes())];
+    assert_eq!(scan(vec![after], &logs).hits.len(), 1);
+}
+
+#[test]
+fn rare_is_normal() {
+    let mut often = pattern("a", "leader changed to (?P<who>\\w+)");
+    often.min_count = Some(3);
+    let change = |who: &str, second| every([second], &format!("leader changed to {who}"));
+    assert!(hits(vec![often.clone()], "/x", change("a", 0) + &change("b", 1)).is_empty());
+    // The count is over all captures.
+    assert_eq!(hits(vec![often], "/x", change("a", 0) + &change("b", 1) + &change("a", 2)).len(), 2);
+}
+
+#[test]
+fn recovery_ends_a_hit() {
+    let mut lost = pattern("a", "lost connection to (?P<peer>\\w+)");
+    lost.ended_by = Some("established connection to (?P<peer>\\w+)".to_owned());
+    let text = every([0, 10], "lost connection to b")
+        + &every([20], "lost connection to c")
+        + &every([30], "established connection to b");
+    let found = hits(vec![lost.clone()], "/x", text.clone());
+    let ongoing: Vec<_> = found.iter().map(|hit| (hit.captures["peer"].as_str(), hit.ongoing)).collect();
+    assert_eq!(ongoing, [("b", Some(false)), ("c", Some(true))]);
+    lost.ignore_if_ended_seconds = Some(60);
+    assert_eq!(hits(vec![lost.clone()], "/x", text).len(), 1);
+    let late = every([0, 300], "lost connection to b") + &every([310], "established connection to b");
+    assert_eq!(hits(vec![lost.clone()], "/x", late).len(), 1);
+    let again = every([0], "lost connection to b")
+        + &every([9], "established connection to b")
+        + &every([20], "lost connection to b");
+    let found = hits(vec![lost], "/x", again);
+    assert_eq!((found[0].count, found[0].ongoing, found[0].lines.len()), (1, Some(true), 1));
+}
+
+#[test]
+fn knows_what_goes_on_and_counts_restarts() {
+    let text = every([0, 100], "no space left on device")
+        + &every([50, 90], "Kubelet version: v1.20")
+        + &every([4000], "all is well");
+    let found = hits(vec![pattern("a", "no space left")], "/x", text);
+    assert_eq!((found[0].ongoing, found[0].restarts), (Some(false), 2));
+    // Another program's lines say nothing of this one's end.
+    let text = every([0], "no space left on device") + "2026-11-21T03:00:00Z m1 etcd[1]: fine\n";
+    assert_eq!(hits(vec![pattern("a", "no space left")], "/x", text)[0].ongoing, Some(true));
+    assert_eq!(hits(vec![pattern("a", "no space left")], "/x", "no space left")[0].ongoing, None);
+}
+
+#[test]
+fn copies_count_once() {
+    let line = every([0, 1], "no space left on device").into_bytes();
+    let logs =
+        [("/var/log/syslog", line.clone()), ("/var/log/journal.txt", line.clone()), ("/var/log/kubelet.log", line)];
+    assert_eq!(scan(vec![pattern("a", "no space left")], &logs).hits[0].count, 4);
+}
+
+#[test]
+fn any_length_of_line() {
+    for length in [70 << 10, 300 << 10, 1 << 20] {
+        for at in [0, 1 << 10, 60 << 10, length - 50_000, length - 40] {
+            let mut text = b"first line\nE1121 09:00:00.000000 1 a.go:1] ".to_vec();
+            text.extend(vec![b'.'; length]);
+            let at = text.len() - length + at;
+            text[at..at + 25].copy_from_slice(b"the disk is full on node1");
+            text.extend_from_slice(b"\nlast: the disk is full on node2\n");
+            let found = hits(vec![pattern("a", r"the disk is full on (?P<node>\w{5})")], "/x", text);
+            let found: Vec<_> =
+                found.iter().map(|hit| (hit.captures["node"].as_str(), hit.count, hit.lines[0].line)).collect();
+            assert_eq!(found, [("node1", 1, 2), ("node2", 1, 3)], "{length} {at}");
+        }
+    }
+}
+
+#[test]
+fn a_long_line_is_one_match() {
+    let mut text = Vec::new();
+    for _ in 0..40_000 {
+        text.extend_from_slice(b"the disk is full, really. ");
+    }
+    let found = hits(vec![pattern("a", "the disk is full")], "/x", text);
+    assert_eq!((found[0].count, found[0].lines.len()), (1, 1));
+    assert!(found[0].lines[0].text.len() < 3000);
+}
+
+#[test]
+fn line_numbers_hold_over_blocks() {
+    let mut text = Vec::new();
+    for number in 1..=40_000 {
+        let what = if number % 9973 == 0 { "the disk is full" } else { "all is well here" };
+        writeln!(text, "2026-11-21T09:00:00Z m1 kubelet[1]: {number} {what}").unwrap();
+    }
+    let found = hits(vec![pattern("a", "(?P<line>\\d+) the disk is full")], "/x", text.clone());
+    assert_eq!(found.len(), 4);
+    for hit in &found {
+        assert_eq!(hit.captures["line"], hit.lines[0].line.to_string());
+    }
+    assert_eq!(scan(vec![], &[("/x", text)]).scanned[0].lines, 40_000);
+}
+
+#[test]
+fn reads_packed_logs_and_says_what_it_cannot() {
+    let line = every([0], "no space left on device");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(line.as_bytes()).unwrap();
+    let gz = gz.finish().unwrap();
+    let cut = gz[..gz.len() - 9].to_vec();
+    let logs = scan(
+        vec![pattern("a", "no space left")],
+        &[
+            ("/var/log/messages.2.gz", gz),
+            ("/var/log/x.gz", cut),
+            ("/var/log/journal/system.journal", b"LPKSHHRHxxx".to_vec()),
+        ],
+    );
+    assert!(logs.hits.iter().all(|hit| hit.rule == "a") && !logs.hits.is_empty());
+    let left: Vec<_> = logs.left_out.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(left, ["/var/log/x.gz", "/var/log/journal/system.journal"]);
+}
+
+#[test]
+fn garbage_is_no_problem() {
+    let mut seed = 7u64;
+    let mut garbage: Vec<u8> = (0..600_000)
+        .map(|_| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 56) as u8
+        })
+        .collect();
+    garbage.extend_from_slice(b"\0\0\xff\xfeno space left on device \xff\0\n");
+    assert_eq!(hits(vec![pattern("a", "no space left on (?P<x>.*)")], "/x", garbage).len(), 1);
+}
+
+#[test]
+fn keeps_a_bounded_number_of_groups() {
+    let text: String = (0..1000).map(|index| format!("no space left on disk{index}\n")).collect();
+    let found = hits(vec![pattern("a", r"no space left on (?P<disk>\w+)")], "/x", text);
+    assert_eq!(found.len(), 201);
+    assert_eq!(found.iter().map(|hit| hit.count).sum::<u64>(), 1000);
+    assert!(found.iter().any(|hit| hit.captures.is_empty() && hit.count == 800));
+}
+
+#[test]
+fn since_leaves_out_what_is_older() {
+    let scanner = Scanner::new(vec![pattern("a", "no space left")]).unwrap();
+    let text = every([0, 3600, 7200], "no space left on device");
+    let input = LogInput::new("/x", Box::new(io::Cursor::new(text.into_bytes())));
+    let since = Some("2026-11-21T00:30:00Z".parse().unwrap());
+    let logs = scanner.scan(vec![input], &ScanOptions { since, ..options() });
+    assert_eq!(logs.hits[0].count, 2);
+}
+
+#[test]
+fn refuses_bad_patterns_all_at_once() {
+    let mut second = pattern("b", "long enough text");
+    second.ended_by = Some("ok".to_owned());
+    let Err(errors) = Scanner::new(vec![pattern("a", "(oops"), second]) else { panic!() };
+    let told: Vec<_> = errors.iter().map(|error| error.rule.as_str()).collect();
+    assert_eq!(told, ["a", "b"]);
+    assert!(errors[1].why.starts_with("ended_by: "));
+}
+
+#[test]
+fn a_single_line_can_be_asked_about() {
+    let scanner = Scanner::new(vec![pattern("a", BIND), pattern("b", "something else")]).unwrap();
+    let found = scanner.match_line(b"etcdmain: listen tcp 10.0.0.9:2380: bind: cannot assign requested address");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].captures["address"], "10.0.0.9:2380");
+    assert_eq!(scanner.cost(0).unwrap().literals, [": bind: cannot assign requested address"]);
+}

@@ -1,0 +1,201 @@
+//! The end of the report: what was looked at, what came of it, and what could not be judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::Context;
+use crate::render::text::{escape, wrap};
+
+/// Lines of what could not be judged, and of problems, without --verbose.
+const LINES: usize = 10;
+/// Rules that are named on such a line without --verbose.
+const NAMES: usize = 4;
+
+pub fn render(context: &Context<'_>, out: &mut String) {
+    hosts(context, out);
+    counts(context, out);
+    unjudged(context, out);
+    problems(context, out);
+}
+
+fn hosts(context: &Context<'_>, out: &mut String) {
+    let (report, words) = (context.report, context.words);
+    if report.hosts.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.force_no_tty();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(context.options.width).unwrap_or(u16::MAX));
+    table.set_header([words.pick("host", "主机"), words.pick("roles", "角色"), words.pick("source", "来源")]);
+    for host in &report.hosts {
+        let roles = if host.roles.is_empty() { "-".to_owned() } else { escape(&host.roles.join(", ")) };
+        table.add_row([escape(&host.name), roles, escape(&host.source)]);
+    }
+    for line in table.lines() {
+        out.push_str(line.strip_prefix(' ').unwrap_or(&line).trim_end());
+        out.push('\n');
+    }
+    out.push('\n');
+}
+
+fn counts(context: &Context<'_>, out: &mut String) {
+    let (report, words, paint) = (context.report, context.words, context.paint);
+    let consequences: usize = context.consequences.iter().map(Vec::len).sum();
+    let failed = report.findings.len().saturating_sub(consequences);
+    let hosts = words.count(report.hosts.len(), "host", "hosts", "台主机");
+    let rules = words.count(report.rules, "rule", "rules", "条规则");
+    let seconds = format!("{:.1}", report.seconds);
+    // Fractions of a second say nothing about dates.
+    let at = match report.at.parse::<jiff::Timestamp>() {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => escape(&report.at),
+    };
+    out.push_str(&if words.chinese() {
+        format!("用 {rules}检查了 {hosts}，耗时 {seconds} 秒；日期以 {at} 为准\n")
+    } else {
+        format!("checked {hosts} with {rules} in {seconds} s; dates are judged as of {at}\n")
+    });
+    let counts = &report.counts;
+    let verdict = if !report.findings.is_empty() || context.options.hidden > 0 {
+        None
+    } else if counts.passed == 0 && counts.unknown == 0 {
+        let text = words.pick(
+            "nothing was judged: no rule applies to what was given",
+            "没有可判断的内容：没有规则适用于所给的来源",
+        );
+        Some(paint.strong(text))
+    } else if counts.unknown == 0 && report.problems.is_empty() {
+        Some(paint.good(words.pick("nothing wrong was found", "未发现问题")))
+    } else {
+        let mut but = Vec::new();
+        if counts.unknown > 0 {
+            but.push(words.count(
+                counts.unknown,
+                "check could not be judged",
+                "checks could not be judged",
+                "项无法判断",
+            ));
+        }
+        if !report.problems.is_empty() {
+            but.push(words.count(
+                report.problems.len(),
+                "thing could not be read",
+                "things could not be read",
+                "处内容无法读取",
+            ));
+        }
+        let but = but.join(words.pick(" and ", "，"));
+        Some(paint.strong(&if words.chinese() {
+            format!("在能够判断的范围内未发现问题，但有 {but}")
+        } else {
+            format!("nothing wrong was found in what could be judged, but {but}")
+        }))
+    };
+    if let Some(verdict) = verdict {
+        out.push_str(&verdict);
+        out.push('\n');
+    }
+    let consequences = match (consequences, words.chinese()) {
+        (0, _) => String::new(),
+        (_, false) => format!(" ({})", words.count(consequences, "consequence", "consequences", "")),
+        (_, true) => format!("（另有 {consequences} 项后果）"),
+    };
+    let (passed, not_applicable, unknown) = (counts.passed, counts.not_applicable, counts.unknown);
+    out.push_str(&if words.chinese() {
+        format!("  {failed} 项故障{consequences}，{passed} 项通过，{not_applicable} 项不适用，{unknown} 项未知\n")
+    } else {
+        format!(
+            "  {failed} failed{consequences}, {passed} passed, {not_applicable} not applicable, {unknown} unknown\n"
+        )
+    });
+}
+
+/// Grouped by their reason: one missing permission takes many rules' evidence away.
+fn unjudged(context: &Context<'_>, out: &mut String) {
+    let words = context.words;
+    type Group<'a> = (BTreeSet<&'a str>, BTreeSet<&'a str>, BTreeSet<&'a str>, usize);
+    let mut groups: BTreeMap<(&str, Option<&str>), Group<'_>> = BTreeMap::new();
+    for item in &context.report.unjudged {
+        let reason = (item.unknown.why.as_str(), item.unknown.remedy.as_deref());
+        let group = groups.entry(reason).or_default();
+        group.0.insert(&item.rule);
+        group.1.insert(&item.host);
+        group.2.insert(&item.unknown.what);
+        group.3 += 1;
+    }
+    if groups.is_empty() {
+        return;
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.3));
+    let mut lines = Vec::new();
+    for ((why, remedy), (rules, hosts, wanted, _)) in &groups {
+        let mut line = escape(why);
+        if let Some(remedy) = remedy {
+            line.push_str(&parenthesis(context, remedy));
+        }
+        // What was wanted often says on which host; it need not be said twice.
+        let unnamed = hosts.iter().any(|host| !wanted.iter().any(|what| what.contains(host)));
+        line.push_str(&match (unnamed, words.chinese()) {
+            (true, false) => format!(": {} on {}", list(context, wanted), list(context, hosts)),
+            (true, true) => format!("：{} 上的 {}", list(context, hosts), list(context, wanted)),
+            (false, false) => format!(": {}", list(context, wanted)),
+            (false, true) => format!("：{}", list(context, wanted)),
+        });
+        let rule_count = words.count(rules.len(), "rule", "rules", "条规则");
+        let (stop, colon) = (words.pick("; ", "；"), words.pick(": ", "："));
+        line.push_str(&format!("{stop}{rule_count}{colon}{}", list(context, rules)));
+        lines.push(line);
+    }
+    section(context, words.pick("could not be judged", "无法判断"), &lines, out);
+}
+
+fn problems(context: &Context<'_>, out: &mut String) {
+    let mut lines = Vec::new();
+    for problem in &context.report.problems {
+        let mut line = escape(&format!("{}:{}: {}", problem.host, problem.place, problem.message));
+        if let Some(remedy) = &problem.remedy {
+            line.push_str(&parenthesis(context, remedy));
+        }
+        lines.push(line);
+    }
+    if !lines.is_empty() {
+        section(context, context.words.pick("could not be read or understood", "无法读取或解析"), &lines, out);
+    }
+}
+
+fn section(context: &Context<'_>, title: &str, lines: &[String], out: &mut String) {
+    let limit = if context.options.verbose { usize::MAX } else { LINES };
+    // One line that says that there are more takes no less room than one more.
+    let shown = if lines.len() > limit { limit - 1 } else { lines.len() };
+    out.push_str(&format!("{}:\n", context.paint.heading(title)));
+    for line in lines.iter().take(shown) {
+        let wrapped = wrap(line, context.options.width.saturating_sub(4)).join("\n      ");
+        out.push_str(&format!("  - {wrapped}\n"));
+    }
+    if shown < lines.len() {
+        let more =
+            context.words.count(lines.len() - shown, "more: --verbose", "more: --verbose", "项未显示：--verbose");
+        out.push_str(&format!("  - {more}\n"));
+    }
+}
+
+fn parenthesis(context: &Context<'_>, text: &str) -> String {
+    if context.words.chinese() { format!("（{}）", escape(text)) } else { format!(" ({})", escape(text)) }
+}
+
+/// `etcd-a, etcd-b and 7 more`.
+fn list(context: &Context<'_>, names: &BTreeSet<&str>) -> String {
+    let limit = if context.options.verbose || names.len() == NAMES + 1 { usize::MAX } else { NAMES };
+    let shown: Vec<String> = names.iter().take(limit).map(|name| escape(name)).collect();
+    let rest = names.len() - shown.len();
+    let text = shown.join(context.words.pick(", ", "、"));
+    match (rest, context.words.chinese()) {
+        (0, _) => text,
+        (_, false) => format!("{text} and {rest} more"),
+        (_, true) => format!("{text} 等 {} 项", names.len()),
+    }
+}

@@ -1,0 +1,3 @@
+//! The report for machines. Its types are its own, so that a change of the program's does not change what scripts read.
+
+pub mod v1;

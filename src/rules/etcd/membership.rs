@@ -1,0 +1,181 @@
+//! Who the members of the cluster are and which of them run, as far as the given hosts and etcd itself say. Shared by the
+//! rules on quorum.
+
+use std::collections::BTreeMap;
+
+use crate::facts::component::ComponentName;
+use crate::facts::{Cluster, Host};
+use crate::origin::Sourced;
+use crate::rules::support::{Url, is_running, owners, resolve};
+
+/// Whether a member takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberState {
+    Up,
+    Down,
+    /// Its host was not given, or its processes could not be read.
+    Unknown,
+}
+
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The member's name, else its host's.
+    pub name: String,
+    /// The given host that it belongs to.
+    pub host: Option<String>,
+    pub state: MemberState,
+    /// How the state is known: `no etcd process`, `did not answer in 3 s`.
+    pub reason: String,
+    /// Where the member is named.
+    pub named_at: Option<(String, Sourced<String>)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Membership {
+    pub members: Vec<Member>,
+    /// Whether the list is the whole one: etcd gave it, or every list that was read is the same. A kubeadm cluster's
+    /// manifests each name only the members of the time when the host joined.
+    pub complete: bool,
+}
+
+impl Membership {
+    pub fn total(&self) -> usize {
+        self.members.len()
+    }
+
+    pub fn quorum(&self) -> usize {
+        self.total() / 2 + 1
+    }
+
+    /// Members that may be up: all that are not known to be down.
+    pub fn at_most_up(&self) -> usize {
+        self.members.iter().filter(|member| member.state != MemberState::Down).count()
+    }
+
+    pub fn names(&self, state: MemberState) -> Vec<String> {
+        self.members.iter().filter(|member| member.state == state).map(|member| member.name.clone()).collect()
+    }
+
+    pub fn hosts(&self, state: MemberState) -> Vec<String> {
+        self.members.iter().filter(|member| member.state == state).filter_map(|member| member.host.clone()).collect()
+    }
+}
+
+/// What is known of the cluster's members; none when no host has to do with etcd.
+pub fn membership(cluster: &Cluster) -> Option<Membership> {
+    asked(cluster).or_else(|| configured(cluster))
+}
+
+/// From etcd's own member list, with the answers of each member's endpoints.
+fn asked(cluster: &Cluster) -> Option<Membership> {
+    let answers: Vec<(&Host, &crate::facts::probe::EtcdAnswer)> =
+        cluster.hosts.iter().flat_map(|host| host.probes.etcd.iter().map(move |answer| (host, answer))).collect();
+    let (_, list) = answers.iter().find_map(|(host, answer)| Some((host, answer.members.as_ref().ok()?)))?;
+    let members = list
+        .iter()
+        .filter(|member| !member.is_learner)
+        .map(|member| {
+            let of_member = |endpoint: &str| {
+                let endpoint = Url::parse(endpoint);
+                member.client_urls.iter().any(|url| Url::parse(url) == endpoint)
+            };
+            let answer = answers.iter().find(|(_, answer)| {
+                of_member(&answer.endpoint) || answer.status.as_ref().is_ok_and(|status| status.member_id == member.id)
+            });
+            let (state, reason) = match answer {
+                // A member without a leader answers unhealthy: it runs, and that is what quorum counts.
+                Some((_, answer)) if answer.status.is_ok() || matches!(answer.healthy, Ok(true)) => {
+                    (MemberState::Up, "answers".to_owned())
+                }
+                Some((_, answer)) => match &answer.healthy {
+                    Ok(true) => (MemberState::Up, "answers".to_owned()),
+                    Ok(false) => (MemberState::Up, "answers that it is unhealthy".to_owned()),
+                    Err(unknown) => (MemberState::Down, unknown.why.clone()),
+                },
+                None if member.name.is_empty() => (MemberState::Down, "was added and has never started".to_owned()),
+                None => (MemberState::Unknown, "no endpoint of it was asked".to_owned()),
+            };
+            let name = if member.name.is_empty() { member.id.clone() } else { member.name.clone() };
+            let host = cluster.hosts.iter().find(|host| host.name == name).map(|host| host.name.clone());
+            Member { name, host, state, reason, named_at: None }
+        })
+        .collect();
+    Some(Membership { members, complete: true })
+}
+
+/// From configuration: initial-cluster, the endpoints that apiservers dial, and hosts whose apiserver dials a member of its
+/// own.
+fn configured(cluster: &Cluster) -> Option<Membership> {
+    let mut members: BTreeMap<String, Member> = BTreeMap::new();
+    let mut lists: Vec<Vec<String>> = Vec::new();
+    let mut joined_later = false;
+    for host in &cluster.hosts {
+        let etcd = host.component(ComponentName::Etcd);
+        if let Some(etcd) = etcd {
+            joined_later |= etcd.flag("initial-cluster-state").is_some_and(|state| state.value == "existing");
+            let mut list = Vec::new();
+            for item in etcd.flag_items("initial-cluster") {
+                let Some((name, url)) = item.value.split_once('=') else { continue };
+                list.push(format!("{name}={url}"));
+                let owner = Url::parse(url).and_then(|url| host_of(cluster, host, &url));
+                let key = owner.map_or_else(|| name.to_owned(), |owner| owner.name.clone());
+                members.entry(key).or_insert_with(|| member(name, owner, Some((host.name.clone(), item.clone()))));
+            }
+            list.sort();
+            if !list.is_empty() {
+                lists.push(list);
+            }
+            if etcd.pid.is_some() || !etcd.layers.is_empty() {
+                let name = etcd.flag("name").map_or(host.name.clone(), |name| name.value.clone());
+                let entry = members.entry(host.name.clone()).or_insert_with(|| member(&name, Some(host), None));
+                entry.host = Some(host.name.clone());
+            }
+        }
+        if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {
+            let endpoints = apiserver.flag_items("etcd-servers");
+            for item in &endpoints {
+                let Some(url) = Url::parse(&item.value) else { continue };
+                // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
+                let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
+                let key = owner.map_or_else(|| url.host.clone(), |owner| owner.name.clone());
+                let known = members.values().any(|member| names_url(member, &url));
+                if !known {
+                    members
+                        .entry(key.clone())
+                        .or_insert_with(|| member(&key, owner, Some((host.name.clone(), item.clone()))));
+                }
+            }
+        }
+    }
+    if members.is_empty() {
+        return None;
+    }
+    let complete = !joined_later && lists.windows(2).all(|pair| pair[0] == pair[1]) && !lists.is_empty();
+    Some(Membership { members: members.into_values().collect(), complete })
+}
+
+/// Whether the member was named by a URL with the same host.
+fn names_url(member: &Member, url: &Url) -> bool {
+    member.named_at.as_ref().is_some_and(|(_, item)| {
+        let text = item.value.split_once('=').map_or(item.value.as_str(), |(_, url)| url);
+        Url::parse(text).is_some_and(|known| known.host == url.host)
+    })
+}
+
+/// The given host that a URL leads to, as `from` sees it.
+fn host_of<'a>(cluster: &'a Cluster, from: &Host, url: &Url) -> Option<&'a Host> {
+    resolve(from, &url.host)
+        .into_iter()
+        .find_map(|address| owners(cluster, address).next())
+        .or_else(|| cluster.hosts.iter().find(|host| host.name == url.host))
+}
+
+fn member(name: &str, host: Option<&Host>, named_at: Option<(String, Sourced<String>)>) -> Member {
+    let (state, reason) = match host.map(|host| is_running(host, ComponentName::Etcd)) {
+        Some(Some(true)) => (MemberState::Up, "an etcd process runs".to_owned()),
+        Some(Some(false)) => (MemberState::Down, "no etcd process".to_owned()),
+        Some(None) => (MemberState::Unknown, "its processes could not be read".to_owned()),
+        None => (MemberState::Unknown, "its host was not given".to_owned()),
+    };
+    Member { name: name.to_owned(), host: host.map(|host| host.name.clone()), state, reason, named_at }
+}

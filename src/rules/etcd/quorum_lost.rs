@@ -1,0 +1,75 @@
+//! etcd-quorum-lost: fewer than a majority of the members run.
+
+use super::membership::{MemberState, Membership, membership};
+use crate::engine::verdict::{Draft, Verdict};
+use crate::origin::{Origin, Unknown};
+use crate::report::{Evidence, EvidenceKind};
+use crate::rules::support::in_words;
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector = Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: None };
+
+fn judge(context: &Context<'_>, verdict: &mut Verdict) {
+    let Some(membership) = membership(context.cluster) else { return };
+    let (total, quorum, at_most) = (membership.total(), membership.quorum(), membership.at_most_up());
+    let up = membership.names(MemberState::Up);
+    if at_most >= quorum {
+        // A single member that is down is that member's own condition, not a matter of quorum.
+        if up.len() >= quorum {
+            return verdict.pass();
+        }
+        return verdict.unknown(
+            Unknown::new(
+                "etcd quorum",
+                format!(
+                    "of {total} members {} run, {} were not looked at",
+                    up.len(),
+                    in_words(&membership.names(MemberState::Unknown))
+                ),
+            )
+            .with_remedy("give the evidence of their hosts too"),
+        );
+    }
+    if total == 1 {
+        return;
+    }
+    verdict.fail(draft(&membership, context));
+}
+
+fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
+    let down = membership.names(MemberState::Down);
+    let up = membership.at_most_up();
+    let needed = membership.quorum() - up;
+    let mut hosts = membership.hosts(MemberState::Up);
+    hosts.extend(membership.hosts(MemberState::Down));
+    let mut draft = Draft::new()
+        .value("total", membership.total())
+        .value("up", up)
+        .value("quorum", membership.quorum())
+        .value("needed", needed)
+        .value("missing", in_words(&down))
+        .hosts(hosts);
+    if let Some(first) = down.first() {
+        draft = draft.value("first_missing", first);
+    }
+    if membership.complete {
+        draft = draft.note(format!("{} members need {} to agree", membership.total(), membership.quorum()));
+    }
+    for member in membership.members.iter().filter(|member| member.state == MemberState::Down) {
+        let host = member.host.clone().unwrap_or_else(|| member.name.clone());
+        let label = format!("{}: {}", member.name, member.reason);
+        let evidence = match &member.named_at {
+            Some((named_on, item)) => Evidence::new(EvidenceKind::Cluster, named_on, item.origin.clone(), label),
+            None => Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("{host}'s processes")), label),
+        };
+        draft = draft.evidence(evidence);
+    }
+    // On a static-pod master the member is gone because its manifest is.
+    let stacked = context.cluster.hosts.iter().any(|host| {
+        down.contains(&host.name)
+            && host.component(crate::facts::component::ComponentName::KubeApiserver).is_some_and(|apiserver| {
+                apiserver.layers.iter().any(|layer| layer.kind == crate::facts::component::LayerKind::Manifest)
+            })
+    });
+    if stacked { draft.value("stacked", "true") } else { draft }
+}

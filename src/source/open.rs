@@ -1,0 +1,84 @@
+//! From what the user names to a source.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::sniff::{self, FileIdentity};
+use super::tree::SOCKET_LIST;
+use super::{FileKind, FsSource, SingleSource, Source, SourceError, SourceRef};
+
+/// Directories that a host's root has; one of them is enough.
+const ROOT_DIRECTORIES: [&str; 14] =
+    ["etc", "proc", "var", "usr", "sys", "run", "lib", "opt", "srv", "root", "home", "boot", "bin", "dev"];
+
+/// The source that an argument names: none is this host, `-` standard input, a directory a host's root, else one file.
+pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
+    match argument {
+        None => Ok(Arc::new(FsSource::live())),
+        Some("-") => Ok(Arc::new(SingleSource::stream("-", Box::new(std::io::stdin()))?)),
+        Some(argument) => open_path(Path::new(argument)),
+    }
+}
+
+/// A directory or file of this machine.
+pub fn open_path(path: &Path) -> Result<SourceRef, SourceError> {
+    if path.is_dir() { Ok(Arc::new(open_tree(path)?)) } else { Ok(Arc::new(SingleSource::file(path)?)) }
+}
+
+fn open_tree(path: &Path) -> Result<FsSource, SourceError> {
+    let source = FsSource::tree(path)?;
+    let entries = source.list("/").map_err(|error| match SourceError::from_read(error) {
+        SourceError::PermissionDenied { .. } => SourceError::PermissionDenied { path: path.display().to_string() },
+        other => other,
+    })?;
+    let is_root = |entries: &[super::Entry]| {
+        entries.iter().any(|entry| {
+            entry.name == SOCKET_LIST
+                || (ROOT_DIRECTORIES.contains(&entry.name.as_str())
+                    && matches!(entry.kind, FileKind::Directory | FileKind::Link))
+        })
+    };
+    if is_root(&entries) {
+        return Ok(source);
+    }
+    let mut hosts = Vec::new();
+    let mut files = Vec::new();
+    for entry in entries.iter().take(256) {
+        let inner = format!("/{}", entry.name);
+        match entry.kind {
+            FileKind::Directory if source.list(&inner).is_ok_and(|inner| is_root(&inner)) => {
+                hosts.push(path.join(&entry.name).display().to_string());
+            }
+            FileKind::File if is_configuration(&source, &inner) => {
+                files.push(path.join(&entry.name).display().to_string());
+            }
+            _ => {}
+        }
+    }
+    let some = |mut paths: Vec<String>| {
+        let more = if paths.len() > 8 { " ..." } else { "" };
+        paths.truncate(8);
+        format!("{}{more}", paths.join(" "))
+    };
+    let remedy = if !hosts.is_empty() {
+        format!("it holds such directories; give them instead: {}", some(hosts))
+    } else if !files.is_empty() {
+        format!("give its files one by one: {}", some(files))
+    } else {
+        "give the directory that holds the host's etc/, proc/ and var/".to_owned()
+    };
+    let lacks = "no etc, proc, var or usr in it";
+    Err(SourceError::NotATree { path: path.display().to_string(), lacks, remedy })
+}
+
+/// Whether a file is one that could be given alone, a log apart: any text is one.
+fn is_configuration(source: &FsSource, path: &str) -> bool {
+    use std::io::Read;
+    let mut head = Vec::new();
+    let Ok(file) = source.open(path) else { return false };
+    if file.take(sniff::HEAD as u64).read_to_end(&mut head).is_err() {
+        return false;
+    }
+    let unfit = [FileIdentity::Log, FileIdentity::Archive, FileIdentity::Journal, FileIdentity::Unknown];
+    !unfit.contains(&sniff::identify(path, &head))
+}

@@ -1,0 +1,503 @@
+//! What a file is that was given alone: by its content first, since people rename what they attach, then by its name.
+//! Only the beginning is looked at.
+
+use std::io::Read;
+
+#[cfg(test)]
+mod tests;
+
+/// How much of a file is enough to know it.
+pub const HEAD: usize = 64 << 10;
+
+/// What a file is. Where it stands on a host is [`FileIdentity::place`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileIdentity {
+    SystemdUnit,
+    EnvFile,
+    StartScript,
+    StaticPod,
+    KubeadmConfig,
+    KubeletConfig,
+    KubeProxyConfig,
+    Kubeconfig,
+    /// etcd's own YAML configuration.
+    EtcdConfig,
+    Pem,
+    NginxConfig,
+    HaproxyConfig,
+    KeepalivedConfig,
+    ContainerdConfig,
+    CrioConfig,
+    DockerDaemonJson,
+    CniConfig,
+    HostsFile,
+    ResolvConf,
+    /// Any other text, also compressed with gzip, zstd or xz.
+    Log,
+    /// A tar or zip archive.
+    Archive,
+    /// systemd's binary journal.
+    Journal,
+    /// Not text, or nothing at all.
+    Unknown,
+}
+
+impl FileIdentity {
+    /// In words, with an article.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileIdentity::SystemdUnit => "a systemd unit",
+            FileIdentity::EnvFile => "an environment file",
+            FileIdentity::StartScript => "a start script",
+            FileIdentity::StaticPod => "a static pod manifest",
+            FileIdentity::KubeadmConfig => "a kubeadm configuration",
+            FileIdentity::KubeletConfig => "a kubelet configuration",
+            FileIdentity::KubeProxyConfig => "a kube-proxy configuration",
+            FileIdentity::Kubeconfig => "a kubeconfig",
+            FileIdentity::EtcdConfig => "an etcd configuration",
+            FileIdentity::Pem => "a PEM file",
+            FileIdentity::NginxConfig => "an nginx configuration",
+            FileIdentity::HaproxyConfig => "a haproxy configuration",
+            FileIdentity::KeepalivedConfig => "a keepalived configuration",
+            FileIdentity::ContainerdConfig => "a containerd configuration",
+            FileIdentity::CrioConfig => "a CRI-O configuration",
+            FileIdentity::DockerDaemonJson => "docker's daemon.json",
+            FileIdentity::CniConfig => "a CNI network configuration",
+            FileIdentity::HostsFile => "a hosts file",
+            FileIdentity::ResolvConf => "a resolv.conf",
+            FileIdentity::Log => "a log",
+            FileIdentity::Archive => "an archive",
+            FileIdentity::Journal => "a binary journal",
+            FileIdentity::Unknown => "unknown",
+        }
+    }
+
+    /// Where such a file stands on a host, given the path that the user has it at (empty or `-` for standard input) and
+    /// its beginning. None for what no host has as one readable file.
+    pub fn place(self, name: &str, head: &[u8]) -> Option<String> {
+        let base = base_name(name);
+        let or = |fallback: &str| if base.is_empty() { fallback.to_owned() } else { base.to_owned() };
+        let with = |endings: &[&str], ending: &str, fallback: &str| {
+            let name = or(fallback);
+            if endings.iter().any(|known| name.ends_with(known)) { name } else { format!("{name}{ending}") }
+        };
+        Some(match self {
+            FileIdentity::SystemdUnit => format!("/etc/systemd/system/{}", unit_name(name, &text_of(head))),
+            FileIdentity::EnvFile => env_file_place(&or("environment.env"), &text_of(head)),
+            FileIdentity::StartScript => format!("/opt/{}", with(&[".sh"], ".sh", "start")),
+            FileIdentity::StaticPod => {
+                format!("/etc/kubernetes/manifests/{}", with(&[".yaml", ".yml", ".json", ".manifest"], ".yaml", "pod"))
+            }
+            FileIdentity::KubeadmConfig => "/etc/kubernetes/kubeadm.yaml".to_owned(),
+            FileIdentity::KubeletConfig => "/var/lib/kubelet/config.yaml".to_owned(),
+            FileIdentity::KubeProxyConfig => "/var/lib/kube-proxy/config.conf".to_owned(),
+            FileIdentity::Kubeconfig => format!("/etc/kubernetes/{}", or("admin.conf")),
+            FileIdentity::EtcdConfig => "/etc/etcd/etcd.conf".to_owned(),
+            FileIdentity::Pem => format!("/etc/kubernetes/pki/{}", or("certificate.pem")),
+            FileIdentity::NginxConfig => "/etc/nginx/nginx.conf".to_owned(),
+            FileIdentity::HaproxyConfig => "/etc/haproxy/haproxy.cfg".to_owned(),
+            FileIdentity::KeepalivedConfig => "/etc/keepalived/keepalived.conf".to_owned(),
+            FileIdentity::ContainerdConfig => "/etc/containerd/config.toml".to_owned(),
+            FileIdentity::CrioConfig => "/etc/crio/crio.conf".to_owned(),
+            FileIdentity::DockerDaemonJson => "/etc/docker/daemon.json".to_owned(),
+            FileIdentity::CniConfig => {
+                format!("/etc/cni/net.d/{}", with(&[".conf", ".conflist", ".json"], ".conflist", "network"))
+            }
+            FileIdentity::HostsFile => "/etc/hosts".to_owned(),
+            FileIdentity::ResolvConf => "/etc/resolv.conf".to_owned(),
+            FileIdentity::Log => format!("/var/log/{}", or("stdin.log")),
+            FileIdentity::Archive | FileIdentity::Journal | FileIdentity::Unknown => return None,
+        })
+    }
+}
+
+/// Says what a file is from its name (a path as the user wrote it, empty for standard input) and its first bytes.
+pub fn identify(name: &str, head: &[u8]) -> FileIdentity {
+    if let Some(identity) = by_magic(head) {
+        return identity;
+    }
+    let head = head.get(..HEAD).unwrap_or(head);
+    if !is_text(head) {
+        return FileIdentity::Unknown;
+    }
+    let text = text_of(head);
+    let name = base_name(name);
+    by_content(name, &text).or_else(|| by_name(name)).unwrap_or(FileIdentity::Log)
+}
+
+/// The last component of the path; none of standard input.
+fn base_name(name: &str) -> &str {
+    match name.trim_end_matches('/').rsplit('/').next().unwrap_or("") {
+        "-" | "." | ".." => "",
+        base => base,
+    }
+}
+
+fn text_of(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head.get(..HEAD).unwrap_or(head));
+    text.trim_start_matches(['\u{feff}', '\0']).to_owned()
+}
+
+fn by_magic(head: &[u8]) -> Option<FileIdentity> {
+    let mut peek = Vec::new();
+    // Only the first bytes are unpacked; a broken stream is told from what came out before.
+    let unpacked = |reader: &mut dyn Read, peek: &mut Vec<u8>| {
+        let _ = reader.take(HEAD as u64).read_to_end(peek);
+    };
+    if head.starts_with(&[0x1f, 0x8b]) {
+        unpacked(&mut flate2::read::MultiGzDecoder::new(head), &mut peek);
+    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        if let Ok(mut reader) = zstd::stream::read::Decoder::new(head) {
+            // 128 MiB of window, what zstd itself allows without being asked.
+            let _ = reader.window_log_max(27);
+            unpacked(&mut reader, &mut peek);
+        }
+    } else if head.starts_with(b"\xfd7zXZ\0") {
+        let stream = liblzma::stream::Stream::new_stream_decoder(128 << 20, 0).ok()?;
+        unpacked(&mut liblzma::read::XzDecoder::new_stream(head, stream), &mut peek);
+    } else if is_tar(head) || head.starts_with(b"PK\x03\x04") {
+        return Some(FileIdentity::Archive);
+    } else if head.starts_with(b"LPKSHHRH") {
+        return Some(FileIdentity::Journal);
+    } else {
+        return None;
+    }
+    Some(match () {
+        () if is_tar(&peek) => FileIdentity::Archive,
+        () if is_text(&peek) => FileIdentity::Log,
+        () => FileIdentity::Unknown,
+    })
+}
+
+fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
+}
+
+/// Whether the bytes are text in any encoding that keeps ASCII. A log that was truncated under its writer begins with
+/// zeros, so a leading run of them says nothing.
+fn is_text(head: &[u8]) -> bool {
+    let zeros = head.iter().take_while(|byte| **byte == 0).count();
+    let Some(rest) = head.get(zeros..).filter(|rest| !rest.is_empty()) else { return false };
+    let strange = rest.iter().filter(|byte| matches!(byte, 0..=6 | 14..=26 | 28..=31 | 127)).count();
+    !rest.contains(&0) && strange * 50 <= rest.len()
+}
+
+fn significant(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim_end).filter(|line| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with(['#', ';'])
+    })
+}
+
+fn by_content(name: &str, text: &str) -> Option<FileIdentity> {
+    if let Some(shell) = text.strip_prefix("#!") {
+        let line = shell.lines().next().unwrap_or("");
+        return line.contains("sh").then_some(FileIdentity::StartScript);
+    }
+    let first = significant(text).next()?.trim_start();
+    if first.starts_with("-----BEGIN ") || (text.contains("\n-----BEGIN CERTIFICATE") && is_certificate_dump(first)) {
+        return Some(FileIdentity::Pem);
+    }
+    // `journalctl -o export` is made of assignments too.
+    if text.starts_with("__CURSOR=") || text.contains("\n__REALTIME_TIMESTAMP=") {
+        return Some(FileIdentity::Log);
+    }
+    kubernetes_document(first, text)
+        .or_else(|| ini_or_toml(first, text))
+        .or_else(|| json(first, text))
+        .or_else(|| braces_or_sections(first, text))
+        .or_else(|| address_lines(name, text))
+        .or_else(|| is_env_file(text).then_some(FileIdentity::EnvFile))
+}
+
+fn is_certificate_dump(first: &str) -> bool {
+    ["Certificate:", "Bag Attributes", "subject=", "Certificate Request:"].iter().any(|start| first.starts_with(start))
+}
+
+/// YAML and JSON that say their kind.
+fn kubernetes_document(first: &str, text: &str) -> Option<FileIdentity> {
+    let is_json = first.starts_with('{');
+    let is_yaml = first.starts_with("---") || first.starts_with("%YAML") || yaml_key(first).is_some();
+    if !is_json && !is_yaml {
+        return None;
+    }
+    let mut kinds = Vec::new();
+    let mut keys = Vec::new();
+    if is_json {
+        let mut rest = text;
+        while let Some((_, after)) = rest.split_once("\"kind\"") {
+            rest = after;
+            if let Some(value) = after.trim_start().strip_prefix(':') {
+                kinds.extend(value.trim_start().strip_prefix('"').and_then(|value| value.split('"').next()));
+            }
+        }
+        // A log line that quotes an object names its kind as well.
+        if !text.contains("\"apiVersion\"") || is_json_log(text) {
+            return None;
+        }
+        kinds.truncate(1);
+    } else {
+        for (key, value) in text.lines().filter_map(yaml_key) {
+            keys.push(key);
+            if key == "kind" {
+                kinds.push(value.split('#').next().unwrap_or(value).trim().trim_matches(['"', '\'']));
+            }
+        }
+    }
+    let has = |names: &[&str]| names.iter().any(|name| kinds.contains(name));
+    let keyed = |names: &[&str]| names.iter().all(|name| keys.contains(name));
+    Some(match () {
+        () if has(&["ClusterConfiguration", "InitConfiguration", "JoinConfiguration", "MasterConfiguration"]) => {
+            FileIdentity::KubeadmConfig
+        }
+        () if has(&["KubeletConfiguration"]) => FileIdentity::KubeletConfig,
+        () if has(&["KubeProxyConfiguration"]) => FileIdentity::KubeProxyConfig,
+        () if has(&["Config"]) || keyed(&["clusters", "contexts", "users"]) => FileIdentity::Kubeconfig,
+        () if has(&["Pod"]) => FileIdentity::StaticPod,
+        () if keyed(&["listen-client-urls"]) || keyed(&["initial-cluster"]) || keyed(&["listen-peer-urls"]) => {
+            FileIdentity::EtcdConfig
+        }
+        () => return None,
+    })
+}
+
+/// A mapping's key and value at the line's very beginning.
+fn yaml_key(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(':')?;
+    let key = key.trim_end().trim_matches(['"', '\'']);
+    let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    (plain && (value.is_empty() || value.starts_with([' ', '\t', '\r']))).then_some((key, value))
+}
+
+fn ini_or_toml(first: &str, text: &str) -> Option<FileIdentity> {
+    const UNIT: [&str; 11] = [
+        "[Unit]",
+        "[Service]",
+        "[Install]",
+        "[Socket]",
+        "[Timer]",
+        "[Mount]",
+        "[Path]",
+        "[Slice]",
+        "[Target]",
+        "[Swap]",
+        "[Automount]",
+    ];
+    if UNIT.contains(&first.trim_end()) {
+        return Some(FileIdentity::SystemdUnit);
+    }
+    let tables = || significant(text).map(str::trim_start).filter(|line| line.starts_with('['));
+    if tables().any(|line| line.starts_with("[crio")) {
+        return Some(FileIdentity::CrioConfig);
+    }
+    let is_assignment = first.starts_with('[') || first.contains('=');
+    let containerd = tables().any(|line| line.starts_with("[plugins") || line.contains("io.containerd."))
+        || significant(text).any(|line| {
+            line.split_once('=').is_some_and(|(key, _)| matches!(key.trim(), "disabled_plugins" | "required_plugins"))
+        });
+    (is_assignment && containerd).then_some(FileIdentity::ContainerdConfig)
+}
+
+fn is_json_log(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or("").trim_end();
+    let keys = ["\"msg\"", "\"message\"", "\"level\"", "\"ts\"", "\"log\"", "\"MESSAGE\"", "\"time\"", "\"auditID\""];
+    line.ends_with('}') && line.len() > 2 && keys.iter().any(|key| line.contains(key))
+}
+
+fn json(first: &str, text: &str) -> Option<FileIdentity> {
+    const DAEMON: [&str; 18] = [
+        "exec-opts",
+        "registry-mirrors",
+        "insecure-registries",
+        "storage-driver",
+        "storage-opts",
+        "log-driver",
+        "log-opts",
+        "data-root",
+        "graph",
+        "live-restore",
+        "bip",
+        "hosts",
+        "cgroup-parent",
+        "default-ulimits",
+        "default-runtime",
+        "max-concurrent-downloads",
+        "default-address-pools",
+        "iptables",
+    ];
+    if !first.starts_with('{') || is_json_log(text) {
+        return None;
+    }
+    if text.contains("\"cniVersion\"") {
+        return Some(FileIdentity::CniConfig);
+    }
+    let has = |key: &&str| text.contains(&format!("\"{key}\""));
+    DAEMON.iter().any(has).then_some(FileIdentity::DockerDaemonJson)
+}
+
+/// nginx, haproxy and keepalived. The first line has to look like configuration: logs quote it.
+fn braces_or_sections(first: &str, text: &str) -> Option<FileIdentity> {
+    let words = |line: &str| {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    };
+    let lines = || significant(text).map(str::trim_start).filter(|line| !line.starts_with('!'));
+    const SECTIONS: [&str; 9] =
+        ["global", "defaults", "frontend", "backend", "listen", "peers", "resolvers", "userlist", "program"];
+    if SECTIONS.contains(&words(first).0.as_str()) && !first.ends_with(['{', ';']) {
+        let inside = ["bind", "mode", "server", "balance", "timeout", "maxconn", "log", "option", "default_backend"];
+        if lines().any(|line| inside.contains(&words(line).0.as_str())) {
+            return Some(FileIdentity::HaproxyConfig);
+        }
+    }
+    // The brace may stand on a line of its own.
+    let opens = |names: &[&str]| {
+        lines().zip(lines().skip(1).chain([""])).any(|(line, next)| {
+            names.contains(&words(line).0.trim_end_matches('{')) && (line.contains('{') || next.starts_with('{'))
+        })
+    };
+    let braces = lines().next().is_some_and(|line| {
+        line.contains('{')
+            || line.ends_with(';')
+            || ["include", "global_defs"].contains(&words(line).0.as_str())
+            || lines().nth(1).is_some_and(|line| line.trim() == "{")
+    });
+    if !braces {
+        return None;
+    }
+    let vrrp =
+        ["vrrp_instance", "vrrp_script", "virtual_server", "global_defs", "vrrp_sync_group", "virtual_server_group"];
+    let begins = |names: &[&str]| lines().any(|line| names.contains(&words(line).0.as_str()));
+    if opens(&vrrp) || begins(&["vrrp_instance", "virtual_server"]) {
+        return Some(FileIdentity::KeepalivedConfig);
+    }
+    let nginx = ["http", "stream", "server", "upstream", "events", "location"];
+    (opens(&nginx) || lines().any(|line| words(line).0 == "proxy_pass" && line.ends_with(';')))
+        .then_some(FileIdentity::NginxConfig)
+}
+
+/// /etc/hosts and /etc/resolv.conf.
+fn address_lines(name: &str, text: &str) -> Option<FileIdentity> {
+    let mut hosts = 0;
+    let mut servers = 0;
+    let mut others = 0;
+    for line in significant(text) {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("nameserver"), Some(_)) => servers += 1,
+            (Some("search" | "domain" | "options" | "sortlist"), _) => {}
+            (Some(address), Some(_)) if address.parse::<std::net::IpAddr>().is_ok() => hosts += 1,
+            _ => others += 1,
+        }
+    }
+    if servers > 0 && hosts == 0 && others == 0 {
+        Some(FileIdentity::ResolvConf)
+    } else if hosts > 0 && (name == "hosts" || (others == 0 && text.contains("localhost"))) {
+        // An access log's lines begin with an address too, but hardly all of them with localhost among them.
+        Some(FileIdentity::HostsFile)
+    } else {
+        None
+    }
+}
+
+fn env_key(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (key, _) = line.split_once('=')?;
+    let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (plain && !key.starts_with(|first: char| first.is_ascii_digit())).then_some(key)
+}
+
+/// Nearly all lines are assignments, but for continued ones: a mistyped line is what we are here for.
+fn is_env_file(text: &str) -> bool {
+    // logrus and its kin: level=error msg="..."
+    if significant(text)
+        .next()
+        .and_then(env_key)
+        .is_some_and(|key| matches!(key, "time" | "level" | "ts" | "msg" | "t"))
+    {
+        return false;
+    }
+    let (mut assignments, mut others, mut continued) = (0, 0, false);
+    for line in significant(text) {
+        match env_key(line) {
+            Some(_) => assignments += 1,
+            None if continued || line.trim_start().starts_with("-") => {}
+            None => others += 1,
+        }
+        continued = line.ends_with('\\');
+    }
+    assignments > 0 && others * 4 <= assignments
+}
+
+fn env_file_place(name: &str, text: &str) -> String {
+    let has = |start: &str| significant(text).filter_map(env_key).any(|key| key.starts_with(start));
+    if has("KUBELET_KUBEADM_ARGS") {
+        "/var/lib/kubelet/kubeadm-flags.env".to_owned()
+    } else if has("FLANNEL_SUBNET") || has("FLANNEL_NETWORK") {
+        "/run/flannel/subnet.env".to_owned()
+    } else if has("KUBELET_EXTRA_ARGS") {
+        "/etc/default/kubelet".to_owned()
+    } else if has("ETCD_") && name == "etcd.conf" {
+        "/etc/etcd/etcd.conf".to_owned()
+    } else if matches!(name, "config" | "apiserver" | "controller-manager" | "scheduler" | "kubelet" | "proxy") {
+        format!("/etc/kubernetes/{name}")
+    } else {
+        format!("/etc/{name}")
+    }
+}
+
+/// The name that a unit has on a host: its own when it is one, that of the unit that a drop-in belongs to (alone, it is
+/// judged as if it were the unit), else that of the program it starts.
+fn unit_name(name: &str, text: &str) -> String {
+    let base = base_name(name);
+    if is_unit_name(base) {
+        return base.to_owned();
+    }
+    let parent = name.trim_end_matches('/').rsplit('/').nth(1).unwrap_or("");
+    if let Some(unit) = parent.strip_suffix(".d").filter(|unit| is_unit_name(unit)) {
+        return unit.to_owned();
+    }
+    let program =
+        significant(text).filter_map(|line| line.trim_start().strip_prefix("ExecStart=")).find_map(|command| {
+            let word = command.trim_start_matches(['-', '@', ':', '+', '!', ' ']).split_whitespace().next()?;
+            Some(base_name(word).trim_matches(['"', '\'', '\\']).to_owned()).filter(|word| !word.is_empty())
+        });
+    let stem = base.split('.').next().unwrap_or("");
+    let stem = if stem.is_empty() { "unit" } else { stem };
+    format!("{}.service", program.as_deref().unwrap_or(stem))
+}
+
+fn is_unit_name(name: &str) -> bool {
+    let types = [".service", ".socket", ".timer", ".mount", ".path", ".slice", ".target", ".swap", ".automount"];
+    types.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending))
+}
+
+/// For files too broken to say what they are.
+fn by_name(name: &str) -> Option<FileIdentity> {
+    let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    Some(match name {
+        "nginx.conf" => FileIdentity::NginxConfig,
+        "haproxy.cfg" => FileIdentity::HaproxyConfig,
+        "keepalived.conf" => FileIdentity::KeepalivedConfig,
+        "daemon.json" => FileIdentity::DockerDaemonJson,
+        "config.toml" => FileIdentity::ContainerdConfig,
+        "crio.conf" => FileIdentity::CrioConfig,
+        "resolv.conf" => FileIdentity::ResolvConf,
+        "admin.conf" | "super-admin.conf" | "kubelet.conf" | "controller-manager.conf" | "scheduler.conf" => {
+            FileIdentity::Kubeconfig
+        }
+        "kube-apiserver.yaml" | "kube-controller-manager.yaml" | "kube-scheduler.yaml" | "etcd.yaml" => {
+            FileIdentity::StaticPod
+        }
+        "kubeadm-config.yaml" | "kubeadm.yaml" => FileIdentity::KubeadmConfig,
+        _ if is_unit_name(name) => FileIdentity::SystemdUnit,
+        _ if ends(&[".kubeconfig"]) => FileIdentity::Kubeconfig,
+        _ if ends(&[".manifest"]) => FileIdentity::StaticPod,
+        _ if ends(&[".env"]) => FileIdentity::EnvFile,
+        _ if ends(&[".sh"]) => FileIdentity::StartScript,
+        _ if ends(&[".pem", ".crt", ".key", ".cer"]) => FileIdentity::Pem,
+        _ if ends(&[".conflist"]) => FileIdentity::CniConfig,
+        _ => return None,
+    })
+}

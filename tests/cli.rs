@@ -1,0 +1,79 @@
+//! The program as it is started: arguments, streams and exit codes.
+
+use assert_cmd::Command;
+
+fn k8sdoctor(arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_k8sdoctor"));
+    command.args(arguments).env_remove("NO_COLOR").output().expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn exit_codes_and_streams() {
+    for (arguments, code, on_stdout, on_stderr) in [
+        (&["--version"][..], 0, "k8sdoctor ", ""),
+        (&["--help"], 0, "Exit codes:", ""),
+        (&["check", "--help"], 0, "--fail-on-unknown", ""),
+        (&[], 2, "", "Usage:"),
+        (&["chek"], 2, "", "check"),
+        (&["check", "--formt", "json"], 2, "", "--format"),
+        (&["check", "--at", "yesterday"], 2, "", "2024-05-02T10:00:00Z"),
+        (&["check", "--timeout", "soon"], 2, "", "500ms"),
+        (&["check", "--kubernetes-version", "latest"], 2, "", "1.34"),
+        (&["check", "/no/such/tree"], 3, "", "error: /no/such/tree"),
+        (&["check", "--only", "etcd-adress-not-local", "/"], 2, "", "did you mean `etcd-address-not-local`?"),
+        (&["explain", "etcd-adress-not-local"], 2, "", "did you mean `etcd-address-not-local`?"),
+        (&["explain", "etcd-address-not-local"], 0, "# etcd is told", ""),
+        (&["explain", "etcd-address-not-local", "--format", "text"], 0, "error[etcd-address-not-local]", ""),
+        (&["explain", "etcd-address-not-local", "--lang", "zh"], 0, "监听", ""),
+        (&["rules"], 0, "etcd-address-not-local", ""),
+        (&["rules", "--format", "markdown"], 0, "| `etcd-address-not-local` | etcd | error |", ""),
+    ] {
+        let output = k8sdoctor(arguments);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{stdout}\n{stderr}");
+        assert!(stdout.contains(on_stdout), "{arguments:?}\n{stdout}");
+        assert!(stderr.contains(on_stderr), "{arguments:?}\n{stderr}");
+        // What is for one stream is not on the other, and nothing is coloured in a pipe.
+        assert_eq!(stdout.is_empty(), on_stdout.is_empty(), "{arguments:?}\n{stdout}");
+        assert_eq!(stderr.is_empty(), on_stderr.is_empty(), "{arguments:?}\n{stderr}");
+        assert!(!stdout.contains('\x1b') && !stderr.contains('\x1b'), "{arguments:?}");
+    }
+}
+
+#[test]
+fn rules_as_json() {
+    let output = k8sdoctor(&["rules", "--format", "json", "--only", "etcd-address-not-local"]);
+    let rules: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(rules[0]["id"], "etcd-address-not-local");
+    assert_eq!(rules[0]["detect"][0], "files");
+    assert_eq!(rules.as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn colour_when_asked_for() {
+    let output = k8sdoctor(&["explain", "etcd-address-not-local", "--format", "text", "--color", "always"]);
+    assert!(text(&output.stdout).contains("\x1b["));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the tree has to be made first")]
+fn a_report_of_a_tree_fits_the_schema() {
+    let tree = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(tree.path().join("etc")).expect("a folder");
+    std::fs::write(tree.path().join("etc/hostname"), "m1\n").expect("a file");
+    let path = tree.path().to_str().expect("its name is text");
+    let output = k8sdoctor(&["check", "--format", "json", "--at", "2024-05-02", "--fail-on", "never", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../docs/schema/report-v1.json")).expect("the schema is JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("the schema is one");
+    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    assert_eq!(report["at"], "2024-05-02T00:00:00Z");
+    assert_eq!(report["hosts"][0]["name"], "m1");
+}

@@ -1,0 +1,89 @@
+//! Every rule against its fixtures: testdata/rules/<id>/<outcome>-<why>/ is a host tree (or a folder of several), and the
+//! outcome its name begins with (`fail`, `pass`, `na`, `unknown`) is what the rule says of it.
+//!
+//! One rule alone: `RULE=etcd-address-not-local cargo test --test rules`.
+
+use std::path::{Path, PathBuf};
+
+use k8sdoctor::engine::run::{Run, RunOptions, run};
+
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = match std::fs::read_dir(of) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect(),
+        Err(error) => panic!("{}: {error}", of.display()),
+    };
+    found.sort();
+    found
+}
+
+/// A tree itself, or the hosts in it.
+fn sources(case: &Path) -> Vec<String> {
+    const OF_A_HOST: [&str; 7] = ["etc", "proc", "sys", "var", "usr", "run", "srv"];
+    let is_tree = OF_A_HOST.iter().any(|name| case.join(name).is_dir());
+    let trees = if is_tree { vec![case.to_owned()] } else { folders(case) };
+    trees.iter().map(|tree| tree.display().to_string()).collect()
+}
+
+/// What is wrong with the run's outcome, if anything.
+fn complaint(outcome: &str, rule: &str, run: &Run) -> Option<String> {
+    let counts = run.report.counts;
+    let of_rule = run.report.findings.iter().filter(|finding| finding.rule == rule).count();
+    let said = format!("{counts:?}, unknown: {:?}", run.report.unjudged);
+    match outcome {
+        "fail" if of_rule == 0 => Some(format!("is not found: {said}")),
+        "fail" => {
+            let finding = run.report.findings.iter().find(|finding| finding.rule == rule)?;
+            if finding.evidence.is_empty() {
+                Some("has no evidence".to_owned())
+            } else if finding.fix.is_none() {
+                Some("has no fix".to_owned())
+            } else {
+                None
+            }
+        }
+        _ if of_rule > 0 => Some(format!("is found: {}", run.report.findings[0].title)),
+        "pass" if counts.passed == 0 || counts.unknown > 0 => Some(format!("does not pass: {said}")),
+        "na" if counts.passed > 0 || counts.unknown > 0 => Some(format!("is judged: {said}")),
+        "unknown" if counts.unknown == 0 => Some(format!("is not unknown: {said}")),
+        "pass" | "na" | "unknown" => None,
+        other => Some(format!("the folder's name begins with {other}, which is no outcome")),
+    }
+}
+
+#[test]
+fn every_fixture_has_its_outcome() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/rules");
+    let only = std::env::var("RULE").ok();
+    let mut complaints = Vec::new();
+    let mut cases = 0;
+    for folder in folders(&root) {
+        let rule = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if only.as_ref().is_some_and(|only| *only != rule) {
+            continue;
+        }
+        let names: Vec<PathBuf> = folders(&folder);
+        for case in &names {
+            let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let outcome = name.split('-').next().unwrap_or_default();
+            let options = RunOptions {
+                sources: sources(case),
+                only: vec![rule.clone()],
+                at: "2026-01-01T00:00:00Z".parse().ok(),
+                ..RunOptions::default()
+            };
+            cases += 1;
+            match run(&options) {
+                Ok(run) => {
+                    complaints.extend(complaint(outcome, &rule, &run).map(|what| format!("{rule}/{name}: {what}")))
+                }
+                Err(error) => complaints.push(format!("{rule}/{name}: {error}")),
+            }
+        }
+        // An early return in a loop over subjects hides all but the first: each rule proves that it has none.
+        if !names.iter().any(|name| name.ends_with("fail-second-of-two")) {
+            complaints.push(format!("{rule}: has no fixture fail-second-of-two"));
+        }
+    }
+    assert!(cases > 0, "no fixture below {}", root.display());
+    assert!(complaints.is_empty(), "{} of {cases} fixtures:\n{}", complaints.len(), complaints.join("\n"));
+}
