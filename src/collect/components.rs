@@ -119,7 +119,7 @@ fn is_idle_package(name: ComponentName, unit: &Unit, layer: &Layer) -> bool {
         _ => false,
     };
     let by_vendor = |path: &str| path.starts_with("/usr/lib/") || path.starts_with("/lib/");
-    packaged && unit.enabled == Some(false) && by_vendor(&unit.path) && unit.drop_ins.iter().all(|path| by_vendor(path))
+    packaged && unit.enabled != Some(true) && by_vendor(&unit.path) && unit.drop_ins.iter().all(|path| by_vendor(path))
 }
 
 fn unit_layers(name: ComponentName, units: &[Unit], running: bool) -> Vec<Layer> {
