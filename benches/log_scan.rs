@@ -211,7 +211,8 @@ fn read(path: &Path) -> u64 {
 }
 
 fn ripgrep(patterns: &Path, path: &Path) -> Option<u64> {
-    let run = Command::new("rg").args(["-c", "-j", "1", "--no-config", "-f"]).arg(patterns).arg(path).output().ok()?;
+    let run =
+        Command::new("rg").args(["-c", "-a", "-j", "1", "--no-config", "-f"]).arg(patterns).arg(path).output().ok()?;
     String::from_utf8_lossy(&run.stdout).trim().parse().ok()
 }
 
@@ -285,7 +286,10 @@ fn main() {
     std::fs::create_dir_all(&directory).expect("a place for the corpus");
     let patterns = patterns();
     let list = directory.join("patterns.txt");
-    let sources: Vec<&str> = patterns.iter().map(|pattern| pattern.pattern.as_str()).collect();
+    // ripgrep joins them to one, in which a group's name may stand once.
+    let name = regex::Regex::new(r"\(\?P<\w+>").expect("a regex");
+    let sources: Vec<String> =
+        patterns.iter().map(|pattern| name.replace_all(&pattern.pattern, "(?:").into_owned()).collect();
     std::fs::write(&list, sources.join("\n") + "\n").expect("the patterns");
     let count = patterns.len();
     let scanner = Scanner::new(patterns).expect("good patterns");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::aggregate::{self, Folded, LogFold, Match, Program};
+use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
 use super::feed::{Buffer, Feed};
 use super::literals::Literal;
 use super::matching::{Event, Worker};
@@ -286,7 +286,7 @@ impl Scanner {
                         first: feed.first.and_then(Stamp::rfc3339),
                         last: done.fold.last.and_then(Stamp::rfc3339),
                     });
-                    folded.push(Folded { fold: done.fold, copy_of: copy_of(&job.path) });
+                    folded.push(Folded { copy_of: copy_of(&job.path), path: job.path.clone(), fold: done.fold });
                 }
                 FeedState::Failed(why) => left_out(why),
                 FeedState::Waiting(_) => left_out("not read".to_owned()),
@@ -462,11 +462,7 @@ impl Shared<'_, '_> {
         if event.time.is_some_and(|time| time.absolute && since.is_some_and(|since| time.nanos < nanos(since))) {
             return;
         }
-        let line = LogLine {
-            path: job.path.clone(),
-            line: lines + event.line + 1,
-            text: super::redact::redact(String::from_utf8_lossy(&event.text)),
-        };
+        let line = RawLine { number: lines + event.line + 1, text: event.text };
         let found = Match { time: event.time, program: event.program, captures: event.captures, line };
         if let Role::Recovery(_) = role {
             fold.recovered(*index, pattern, &found);
@@ -479,7 +475,7 @@ impl Shared<'_, '_> {
                 time: found.time.and_then(Stamp::rfc3339),
                 component: found.program.as_deref().map(str::to_owned),
                 captures: (*found.captures).clone(),
-                line: found.line.clone(),
+                line: found.line.shown(&job.path),
             });
         }
         fold.matched(*index, pattern, found);
