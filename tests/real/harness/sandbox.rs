@@ -50,9 +50,10 @@ set -e
 mount -t tmpfs tmpfs "$BASE"
 mkdir "$BASE/cgroup"
 if [ -d /sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup "$BASE/cgroup"; fi
+umount -R /sys
 mount -t sysfs sysfs /sys
 if [ "$CGROUPS" = yes ]; then mount --rbind "$BASE/cgroup" /sys/fs/cgroup; fi
-umount -R "$BASE/cgroup" || true
+if mountpoint -q "$BASE/cgroup"; then umount -R "$BASE/cgroup"; fi
 for folder in /etc /var /root /usr/lib/systemd /tmp; do
   name=$(echo "$folder" | tr / _)
   mkdir "$BASE/$name.upper" "$BASE/$name.work"
