@@ -82,15 +82,15 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
     });
     let kubelet_config = components::kubelet_config_path(&units, &system.processes);
     let mut kubernetes = kubernetes::collect(files, problems, &kubelet_config);
-    let mut components = components::build(components::Sources {
+    let etcd_configuration = components::etcd_configuration(files, &units, &system.processes, problems);
+    let mut components = components::build(&components::Evidence {
         processes: &system.processes,
         static_pods: &kubernetes.static_pods,
         units: &units,
         scripts: &scripts,
         kubelet_configuration: &kubernetes.kubelet_configuration,
         kubeadm_configuration: &kubernetes.kubeadm_configuration,
-        files,
-        problems,
+        etcd_configuration: &etcd_configuration,
     });
     components.sort_by_key(|component| component.name);
     let named = named_files(&components);

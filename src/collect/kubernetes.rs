@@ -12,6 +12,7 @@ use crate::collect::{Files, Problems};
 use crate::facts::kubernetes::{ConfigDocument, Kubernetes};
 use crate::origin::{Fact, Origin, Unknown};
 use crate::parse::{self, config_document};
+use crate::source::ReadError;
 
 pub use kubeconfigs::add as add_kubeconfigs;
 
@@ -78,21 +79,16 @@ fn kubelet_configuration(
     } else {
         vec![path]
     };
-    let mut not_covered = None;
-    for path in candidates {
+    for (index, path) in candidates.into_iter().enumerate() {
         match files.text(path) {
             Ok(file) => return read_kubelet_configuration(problems, path, &file.text, invalid_files).map(Some),
             Err(error) if error.is_absent() => {}
-            Err(error @ crate::source::ReadError::NotCovered { .. }) => {
-                not_covered.get_or_insert(error);
-            }
+            // A source need not hold every path that some distribution uses, but the first has to be known.
+            Err(ReadError::NotCovered { .. }) if index > 0 => {}
             Err(error) => return Err(error.unknown()),
         }
     }
-    match not_covered {
-        Some(error) => Err(error.unknown()),
-        None => Ok(None),
-    }
+    Ok(None)
 }
 
 /// The KubeletConfiguration of a text. One that the kubelet refuses is unknown: what stands before a fault says nothing

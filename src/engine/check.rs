@@ -3,22 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use regex::bytes::RegexBuilder;
+use regex::Regex;
 
 use super::card::{Card, Detect};
 use super::card_set::{CardError, CardSet};
+use super::log_rules::patterns_of;
 use super::{condition, template};
-
-/// A required literal shorter than this finds itself in every other line.
-pub const SHORTEST_LITERAL: usize = 6;
+use crate::logs::Scanner;
 
 /// What one pattern costs and does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatternReport {
     pub rule: String,
     pub pattern: usize,
-    /// The longest literal that every match contains, if there is one.
-    pub literal: Option<String>,
+    /// Texts of which every match contains one: what the scanner looks for.
+    pub literals: Vec<String>,
     pub examples: usize,
     pub counterexamples: usize,
 }
@@ -60,37 +59,42 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
                 wrong("conditions", format!("`{expression}`: {}", error.lines().next().unwrap_or_default()));
             }
         }
-        for (index, rule) in card.logs.iter().enumerate() {
-            match RegexBuilder::new(&rule.pattern).unicode(false).build() {
+        for (pattern, rule) in patterns_of(card).zip(&card.logs) {
+            let index = pattern.index;
+            let names = match Regex::new(&rule.pattern) {
+                Ok(regex) => regex
+                    .capture_names()
+                    .flatten()
+                    .map(str::to_owned)
+                    .chain(rule.values.keys().cloned())
+                    .collect::<BTreeSet<String>>(),
                 Err(error) => {
                     let error = error.to_string();
                     wrong("logs", format!("pattern {index}: {}", error.lines().last().unwrap_or_default()));
+                    continue;
                 }
-                Ok(regex) => {
-                    for example in rule.examples.iter().filter(|example| !regex.is_match(example.as_bytes())) {
-                        wrong("logs", format!("pattern {index} does not match its example: {example}"));
-                    }
-                    for line in rule.counterexamples.iter().filter(|line| regex.is_match(line.as_bytes())) {
-                        wrong("logs", format!("pattern {index} matches its counter-example: {line}"));
-                    }
-                    let names: BTreeSet<&str> =
-                        regex.capture_names().flatten().chain(rule.values.keys().map(String::as_str)).collect();
-                    if let Some(subject) = rule.subject.as_deref().filter(|subject| !names.contains(subject)) {
-                        wrong("logs", format!("pattern {index}: the subject {subject} is no capture of it"));
-                    }
-                    if let Some(name) = names.iter().find(|name| name.chars().any(|c| c.is_ascii_uppercase())) {
-                        wrong("logs", format!("pattern {index}: the capture {name} has capital letters"));
-                    }
-                    if required_literal(&rule.pattern).is_none_or(|literal| literal.len() < SHORTEST_LITERAL) {
-                        wrong(
-                            "logs",
-                            format!(
-                                "pattern {index} has no literal of {SHORTEST_LITERAL} bytes that every match contains: {}",
-                                rule.pattern
-                            ),
-                        );
-                    }
+            };
+            let scanner = match Scanner::new(vec![pattern]).and_then(|scanner| scanner.compile_all().map(|()| scanner))
+            {
+                Ok(scanner) => scanner,
+                Err(errors) => {
+                    errors.iter().for_each(|error| wrong("logs", format!("pattern {index}: {}", error.why)));
+                    continue;
                 }
+            };
+            // An example may hold several lines.
+            let matches = |text: &str| text.lines().any(|line| !scanner.match_line(line.as_bytes()).is_empty());
+            for example in rule.examples.iter().filter(|example| !matches(example)) {
+                wrong("logs", format!("pattern {index} does not match its example: {example}"));
+            }
+            for line in rule.counterexamples.iter().filter(|line| matches(line)) {
+                wrong("logs", format!("pattern {index} matches its counter-example: {line}"));
+            }
+            if let Some(subject) = rule.subject.as_ref().filter(|subject| !names.contains(*subject)) {
+                wrong("logs", format!("pattern {index}: the subject {subject} is no capture of it"));
+            }
+            if let Some(name) = names.iter().find(|name| name.chars().any(|c| c.is_ascii_uppercase())) {
+                wrong("logs", format!("pattern {index}: the capture {name} has capital letters"));
             }
         }
     }
@@ -102,10 +106,14 @@ pub fn patterns(cards: &CardSet) -> Vec<PatternReport> {
     cards
         .iter()
         .flat_map(|card| {
-            card.logs.iter().enumerate().map(|(index, rule)| PatternReport {
+            patterns_of(card).zip(&card.logs).map(|(pattern, rule)| PatternReport {
                 rule: card.id.clone(),
-                pattern: index,
-                literal: required_literal(&rule.pattern),
+                pattern: pattern.index,
+                literals: Scanner::new(vec![pattern])
+                    .ok()
+                    .and_then(|scanner| scanner.cost(0))
+                    .map(|cost| cost.literals)
+                    .unwrap_or_default(),
                 examples: rule.examples.len(),
                 counterexamples: rule.counterexamples.len(),
             })
@@ -123,78 +131,4 @@ fn expressions(card: &Card) -> impl Iterator<Item = &String> {
     conditions
         .chain(card.logs.iter().filter_map(|rule| rule.unless.as_ref()))
         .chain(card.fix.iter().filter_map(|fix| fix.when.as_ref()))
-}
-
-/// The longest literal that every match of the pattern contains, lower-cased when it is matched without case.
-pub fn required_literal(pattern: &str) -> Option<String> {
-    let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
-    let mut best = String::new();
-    let mut run = String::new();
-    walk(&hir, &mut run, &mut best);
-    flush(&mut run, &mut best);
-    (!best.is_empty()).then_some(best)
-}
-
-fn flush(run: &mut String, best: &mut String) {
-    if run.len() > best.len() {
-        std::mem::swap(run, best);
-    }
-    run.clear();
-}
-
-fn walk(hir: &regex_syntax::hir::Hir, run: &mut String, best: &mut String) {
-    use regex_syntax::hir::HirKind;
-    match hir.kind() {
-        HirKind::Literal(literal) => run.push_str(&String::from_utf8_lossy(&literal.0)),
-        HirKind::Capture(capture) => walk(&capture.sub, run, best),
-        HirKind::Concat(parts) => parts.iter().for_each(|part| walk(part, run, best)),
-        HirKind::Repetition(repetition) if repetition.min > 0 => {
-            flush(run, best);
-            walk(&repetition.sub, run, best);
-            flush(run, best);
-        }
-        HirKind::Class(class) => match single_letter(class) {
-            Some(letter) => run.push(letter),
-            None => flush(run, best),
-        },
-        HirKind::Look(_) | HirKind::Empty => {}
-        HirKind::Repetition(_) | HirKind::Alternation(_) => flush(run, best),
-    }
-}
-
-/// `[Aa]`, which is what a letter becomes under `(?i)`.
-fn single_letter(class: &regex_syntax::hir::Class) -> Option<char> {
-    let letters: Vec<char> = match class {
-        regex_syntax::hir::Class::Bytes(bytes) => {
-            let ranges = bytes.ranges();
-            if ranges.iter().any(|range| range.start() != range.end()) {
-                return None;
-            }
-            ranges.iter().map(|range| range.start() as char).collect()
-        }
-        regex_syntax::hir::Class::Unicode(_) => return None,
-    };
-    match letters.as_slice() {
-        [upper, lower] if upper.to_ascii_lowercase() == *lower => Some(*lower),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_what_every_match_contains() {
-        let table = [
-            ("bind: cannot (assign|find) it", Some("bind: cannot ")),
-            ("(?i)Address in use", Some("address in use")),
-            ("a|bcdefgh", None),
-            (r"port \d+ is in use", Some(" is in use")),
-            (r"(?:timeout )?\w+", None),
-        ];
-        for (pattern, literal) in table {
-            assert_eq!(required_literal(pattern).as_deref(), literal, "{pattern}");
-        }
-    }
 }

@@ -4,9 +4,25 @@ use super::card::Card;
 use super::condition::{FactsDocument, holds_for_log};
 use super::verdict::{Draft, Verdict};
 use crate::facts::Host;
+use crate::logs::LogPattern;
 use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind, Occurrences};
 use crate::rules::{Context, Detector, Refined};
+
+/// The card's patterns as the scanner takes them.
+pub fn patterns_of(card: &Card) -> impl Iterator<Item = LogPattern> {
+    card.logs.iter().enumerate().map(|(index, rule)| LogPattern {
+        rule: card.id.clone(),
+        index,
+        pattern: rule.pattern.clone(),
+        components: rule.components.clone(),
+        persist_seconds: rule.persist,
+        after_start_seconds: rule.after_start,
+        min_count: rule.min_count,
+        ended_by: rule.ended_by.clone(),
+        ignore_if_ended_seconds: rule.ended_within,
+    })
+}
 
 /// Adds a draft for each message of the card's patterns that is evidence on this host.
 pub fn judge(

@@ -15,7 +15,7 @@ use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, ScanOptions, Scanner};
 use crate::report::{HostSummary, Report};
 use crate::rules::Context;
-use crate::source::{SourceError, SourceKind, SourceRef};
+use crate::source::{SourceError, SourceRef};
 
 /// Why there is no report at all.
 #[derive(Debug, thiserror::Error)]
@@ -94,19 +94,7 @@ fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
     let patterns: Vec<LogPattern> = cards
         .iter()
         .filter(|card| card.detect.contains(&Detect::Log))
-        .flat_map(|card| {
-            card.logs.iter().enumerate().map(|(index, rule)| LogPattern {
-                rule: card.id.clone(),
-                index,
-                pattern: rule.pattern.clone(),
-                components: rule.components.clone(),
-                persist_seconds: rule.persist,
-                after_start_seconds: rule.after_start,
-                min_count: rule.min_count,
-                ended_by: rule.ended_by.clone(),
-                ignore_if_ended_seconds: rule.ended_within,
-            })
-        })
+        .flat_map(super::log_rules::patterns_of)
         .collect();
     Scanner::new(patterns)
         .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
@@ -121,9 +109,8 @@ fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
 
 /// Hosts side by side, as many as there are CPUs at a time.
 fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
-    let live = sources.iter().any(|source| source.kind() == SourceKind::Live);
-    let since = options.since.or(live.then_some(std::time::Duration::from_secs(24 * 3600)));
-    let scan = ScanOptions { since: since.and_then(|since| at.checked_sub(since).ok()), ..ScanOptions::new(at) };
+    // On the live host the collector itself looks back a day and no more, unless the user says otherwise.
+    let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
     let host_options =
         host::HostOptions { scanner, scan, probe_deadline: options.probe.then_some(options.timeout), at };
     let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);

@@ -1,11 +1,13 @@
 //! A component's effective configuration on one host: what runs, and what the files would start, merged in the order
 //! process, manifest, unit, script, configuration file, version default; each value says which it came from.
 
+mod defaults;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::origin::{Origin, Sourced};
+use crate::origin::{Origin, Place, Sourced, Unknown};
 
 /// Kubernetes' own names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -102,9 +104,15 @@ pub struct Component {
     pub layers: Vec<Layer>,
     /// From the process' image tag, the manifest's image tag, or kubeadm's configuration: `1.34.4`.
     pub version: Option<Sourced<String>>,
+    /// What may set flags of this component but could not be read: a flag that no layer has is then unknown, not default.
+    pub unread: Vec<Unknown>,
 }
 
 impl Component {
+    pub fn new(name: ComponentName) -> Component {
+        Component { name, pid: None, layers: Vec::new(), version: None, unread: Vec::new() }
+    }
+
     /// The value in force: the last occurrence in the strongest layer that has the flag.
     pub fn flag(&self, name: &str) -> Option<&Sourced<String>> {
         self.layers.iter().find_map(|layer| layer.flags.get(name)?.last())
@@ -112,8 +120,16 @@ impl Component {
 
     /// The value in each layer that gives the flag, strongest first: a file that was edited under a running process
     /// says what the next start will do.
-    pub fn flag_by_layer<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Layer, &'a Sourced<String>)> {
+    pub fn flag_by_layer(&self, name: &str) -> impl Iterator<Item = (&Layer, &Sourced<String>)> {
         self.layers.iter().filter_map(move |layer| Some((layer, layer.flags.get(name)?.last()?)))
+    }
+
+    /// The value in force where a person can edit it: of the layers that stand in a file and say the same, the strongest;
+    /// the running process' own when no file says so.
+    pub fn flag_in_file(&self, name: &str) -> Option<&Sourced<String>> {
+        let value = self.flag(name)?;
+        let mut others = self.flag_by_layer(name).filter(|(layer, _)| layer.kind != LayerKind::Process);
+        Some(others.find(|(_, other)| other.value == value.value).map_or(value, |(_, other)| other))
     }
 
     /// A comma-separated flag's items with the origin narrowed to each when it is in one line of a file.
@@ -137,7 +153,7 @@ pub fn split_items(value: &Sourced<String>) -> Vec<Sourced<String>> {
         if !trimmed.is_empty() {
             let lead = item.len() - item.trim_start().len();
             let mut origin = value.origin.clone();
-            if let crate::origin::Place::File { span: Some(span), .. } = &mut origin.place
+            if let Place::File { span: Some(span), .. } = &mut origin.place
                 && span.end - span.start == value.value.len()
             {
                 *span = span.part(from + lead, from + lead + trimmed.len());

@@ -78,6 +78,7 @@ impl Host {
                 hosts: unknown("/etc/hosts"),
                 resolv_conf: unknown("/etc/resolv.conf"),
                 nsswitch_hosts: unknown("/etc/nsswitch.conf"),
+                systemd_resolved: unknown("/run/systemd/resolve/resolv.conf"),
             },
             system: System {
                 os_release: unknown("os-release"),
@@ -103,9 +104,12 @@ impl Host {
                 static_pods: unknown("static pods"),
                 invalid_manifests: Vec::new(),
                 kubeconfigs: Vec::new(),
+                unread_kubeconfigs: Vec::new(),
                 kubelet_configuration: unknown("kubelet configuration"),
                 kubeadm_configuration: Vec::new(),
+                invalid_files: Vec::new(),
                 certificates: BTreeMap::new(),
+                absent_files: Vec::new(),
             },
             runtimes: Runtimes {
                 docker_daemon: unknown("daemon.json"),
@@ -113,6 +117,7 @@ impl Host {
                 crio: unknown("CRI-O configuration"),
                 cni: unknown("CNI configuration"),
                 flannel_subnet: unknown("subnet.env"),
+                invalid: Vec::new(),
             },
             load_balancers: LoadBalancers {
                 haproxy: unknown("haproxy.cfg"),

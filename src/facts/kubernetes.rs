@@ -153,6 +153,7 @@ pub struct Kubernetes {
     /// Every certificate and key file that some configuration names or that lies in a usual place, by path.
     pub certificates: BTreeMap<String, Fact<CertificateFile>>,
     /// Paths of certificates, keys and kubeconfigs that a configuration names and where there is no file, each with the
-    /// place that names it. They are in no other field.
+    /// place that names it. They are in no other field. A bootstrap kubeconfig that is gone once the node has joined is
+    /// among them.
     pub absent_files: Vec<Sourced<String>>,
 }

@@ -56,6 +56,9 @@ pub struct UndefinedVariable {
     pub name: String,
     /// The use.
     pub origin: Origin,
+    /// The use is a word of its own that vanishes when there is nothing in it (`$KUBELET_EXTRA_ARGS`): installers leave
+    /// such variables for people to set. Else the command gets a word with a hole (`https://:2379`) or an empty one.
+    pub alone: bool,
     /// Where it is defined as empty, when it is.
     pub defined_empty: Option<Origin>,
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::pattern::LogPattern;
+use super::redact::redact;
 use super::time::Stamp;
 use crate::facts::log::LogHit;
 use crate::report::LogLine;
@@ -31,7 +32,22 @@ pub(crate) struct Match {
     pub time: Option<Stamp>,
     pub program: Program,
     pub captures: Captures,
-    pub line: LogLine,
+    pub line: RawLine,
+}
+
+/// A line as it was read; only what is shown of them is made text, without secrets.
+#[derive(Debug, Clone)]
+pub(crate) struct RawLine {
+    /// From 1.
+    pub number: u64,
+    pub text: Box<[u8]>,
+}
+
+impl RawLine {
+    pub fn shown(&self, path: &str) -> LogLine {
+        let text = redact(String::from_utf8_lossy(&self.text));
+        LogLine { path: path.to_owned(), line: self.number, text }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +88,8 @@ struct Group {
     series: Vec<Series>,
     /// What was seen while the program was starting, which is normal unless it starts again soon.
     excused: Option<Series>,
-    lines: Vec<(Option<Stamp>, LogLine)>,
-    excused_lines: Vec<(Option<Stamp>, LogLine)>,
+    lines: Vec<(Option<Stamp>, RawLine)>,
+    excused_lines: Vec<(Option<Stamp>, RawLine)>,
     /// The program recovered after the last match; the time when it is known.
     ended: Option<Option<Stamp>>,
 }
@@ -99,7 +115,7 @@ impl Group {
 }
 
 /// Keeps the first line and the last two.
-fn keep(lines: &mut Vec<(Option<Stamp>, LogLine)>, line: (Option<Stamp>, LogLine)) {
+fn keep(lines: &mut Vec<(Option<Stamp>, RawLine)>, line: (Option<Stamp>, RawLine)) {
     if lines.len() == LINES {
         lines.remove(1);
     }
@@ -179,11 +195,12 @@ impl LogFold {
             group.ended = Some(found.time);
             let Some(limit) = pattern.ignore_if_ended_seconds else { continue };
             let first = group.series.last().and_then(|series| series.first);
-            if let (Some(first), Some(time)) = (first, found.time) {
-                if first.absolute == time.absolute && (0..=seconds(limit)).contains(&time.seconds_since(first)) {
-                    group.series.pop();
-                    group.lines.retain(|(time, _)| time.is_some_and(|time| time < first));
-                }
+            if let (Some(first), Some(time)) = (first, found.time)
+                && first.absolute == time.absolute
+                && (0..=seconds(limit)).contains(&time.seconds_since(first))
+            {
+                group.series.pop();
+                group.lines.retain(|(time, _)| time.is_some_and(|time| time < first));
             }
             group.settle_excused(true, 0);
         }
@@ -233,6 +250,7 @@ struct Part<'a> {
 
 /// A log that was folded, and of whose lines it may be a copy: syslog and the journal have the same lines.
 pub(crate) struct Folded {
+    pub path: String,
     pub fold: LogFold,
     pub copy_of: Option<String>,
 }
@@ -255,10 +273,10 @@ pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
         let (count, best) = count(parts, logs);
         *counts.entry((*index, program)).or_default() += count;
         let series = joined(parts, pause(pattern));
-        if let Some(persist) = pattern.persist_seconds {
-            if !series.iter().any(|series| series.lasts().is_some_and(|lasts| lasts >= seconds(persist))) {
-                continue;
-            }
+        if let Some(persist) = pattern.persist_seconds
+            && !series.iter().any(|series| series.lasts().is_some_and(|lasts| lasts >= seconds(persist)))
+        {
+            continue;
         }
         let first = series.iter().filter_map(|series| series.first).min();
         let last = series.iter().filter_map(|series| series.last).max();
@@ -273,13 +291,14 @@ pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
             }
             _ => 0,
         };
-        let mut lines: Vec<&(Option<Stamp>, LogLine)> = Vec::new();
+        let mut lines: Vec<(Option<Stamp>, &str, &RawLine)> = Vec::new();
         let of_best = parts.iter().filter(|part| part.log == best);
         let of_others = parts.iter().filter(|part| part.log != best && logs[part.log].copy_of.is_none());
         for part in of_best.chain(of_others) {
-            lines.extend(&part.group.lines);
+            let path = logs[part.log].path.as_str();
+            lines.extend(part.group.lines.iter().map(|(time, line)| (*time, path, line)));
         }
-        lines.sort_by_key(|(time, _)| *time);
+        lines.sort_by_key(|(time, _, _)| *time);
         let skip = lines.len().saturating_sub(LINES);
         let lines = lines.iter().enumerate().filter(|(at, _)| *at == 0 || *at > skip);
         hits.push((
@@ -294,7 +313,7 @@ pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
                 last: last.and_then(Stamp::rfc3339),
                 ongoing: ongoing(ended, last, log.as_ref()),
                 restarts,
-                lines: lines.map(|(_, (_, line))| line.clone()).collect(),
+                lines: lines.map(|(_, (_, path, line))| line.shown(path)).collect(),
             },
         ));
     }
@@ -372,10 +391,10 @@ fn own_log(parts: &[Part<'_>], logs: &[Folded]) -> Option<ProgramLog> {
 }
 
 fn ongoing(ended: Option<Option<Stamp>>, last: Option<Stamp>, log: Option<&ProgramLog>) -> Option<bool> {
-    if let Some(ended) = ended {
-        if ended.is_none() || ended >= last {
-            return Some(false);
-        }
+    if let Some(ended) = ended
+        && (ended.is_none() || ended >= last)
+    {
+        return Some(false);
     }
     let (last, log) = (last?, log?);
     let end = log.last.filter(|end| end.absolute == last.absolute)?;

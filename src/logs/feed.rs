@@ -203,13 +203,14 @@ impl Feed {
         for line in text.split(|byte| *byte == b'\n').take(CLOCK_LINES) {
             let parsed = line::parse(line);
             let Some(raw) = parsed.time else { continue };
-            if self.clock.near.is_none() || raw.offset.is_none() {
-                if let Some((near, offset)) = fuller_time(line, &parsed, self.clock) {
-                    self.clock.near = self.clock.near.or(Some(near));
-                    if let Some(offset) = offset {
-                        self.clock.offset = offset;
-                        break;
-                    }
+            if self.clock.near.is_some() && raw.offset.is_some() {
+                continue;
+            }
+            if let Some((near, offset)) = fuller_time(line, &parsed, self.clock) {
+                self.clock.near = self.clock.near.or(Some(near));
+                if let Some(offset) = offset {
+                    self.clock.offset = offset;
+                    break;
                 }
             }
         }
@@ -222,11 +223,9 @@ impl Feed {
 /// that its first time must be in.
 fn fuller_time(line: &[u8], parsed: &Line<'_>, clock: Clock) -> Option<(i64, Option<i32>)> {
     let raw = parsed.time?;
-    if let RawDate::Full { .. } = raw.date {
-        if raw.offset.is_some() {
-            let stamp = clock.resolve(raw)?;
-            return Some((stamp.nanos / 1_000_000_000, None));
-        }
+    if matches!(raw.date, RawDate::Full { .. }) && raw.offset.is_some() {
+        let stamp = clock.resolve(raw)?;
+        return Some((stamp.nanos / 1_000_000_000, None));
     }
     let message = line.get(parsed.message..)?;
     let message = message.get(..message.len().min(512))?;

@@ -17,8 +17,10 @@ use super::time::{Clock, Stamp};
 const TEXT: usize = 2000;
 /// Kept of a captured value.
 const VALUE: usize = 256;
-/// Captured values that are remembered for each thread, and the longest match for which they are.
-const REMEMBERED: usize = 4096;
+/// Captured values that are remembered for each matcher and thread, and the longest match for which they are.
+const REMEMBERED: usize = 128;
+/// Names of programs that are remembered.
+const NAMES: usize = 4096;
 const REMEMBERED_LENGTH: usize = 512;
 /// Lines before one without time in which a time is looked for.
 const LOOK_BACK: usize = 8;
@@ -78,7 +80,8 @@ pub(crate) struct Worker<'s> {
     /// By matcher: the line that it was last tried on, and from which place on in it a try is worth it again.
     tried: Vec<(u64, usize)>,
     names: HashMap<Vec<u8>, Program>,
-    captures: HashMap<(u32, Vec<u8>), Captures>,
+    /// By matcher: what it captured, by the text that matched.
+    captures: Vec<HashMap<Box<[u8]>, Captures>>,
 }
 
 impl<'s> Worker<'s> {
@@ -88,7 +91,7 @@ impl<'s> Worker<'s> {
             candidates: Vec::new(),
             tried: vec![(u64::MAX, 0); scanner.matchers.len()],
             names: HashMap::new(),
-            captures: HashMap::new(),
+            captures: vec![HashMap::new(); scanner.matchers.len()],
         }
     }
 
@@ -128,7 +131,8 @@ impl<'s> Worker<'s> {
                     continue;
                 }
                 let window = window(&text[block.start..], bounds.moved(block.start), at - block.start, length, head);
-                let Some(captures) = capture(&mut self.captures, matcher, regex, &window) else { continue };
+                let remembered = &mut self.captures[matcher as usize];
+                let Some(captures) = capture(remembered, regex, &window) else { continue };
                 tried.1 = usize::MAX;
                 if counted < bounds.from {
                     lines += memchr::memchr_iter(b'\n', &bytes[counted..bounds.from]).count() as u64;
@@ -138,7 +142,7 @@ impl<'s> Worker<'s> {
                     matcher,
                     line_start: bounds.start,
                     line: lines,
-                    time: head.time,
+                    time: head.time.or_else(|| time_before(text, block.start, bounds.from, &block.clock)),
                     program: head.own.clone().or_else(|| hint.clone()),
                     captures,
                     text: quote(&window, at.saturating_sub(bounds.from)),
@@ -202,7 +206,7 @@ fn known_name(names: &mut HashMap<Vec<u8>, Program>, name: &[u8]) -> Program {
         return known.clone();
     }
     let program: Program = std::str::from_utf8(name).ok().and_then(program::canonical).map(|name| Arc::from(&*name));
-    if names.len() < REMEMBERED {
+    if names.len() < NAMES {
         names.insert(name.to_vec(), program.clone());
     }
     program
@@ -219,7 +223,6 @@ fn read_head(names: &mut HashMap<Vec<u8>, Program>, text: &[u8], block: &Block, 
         memchr::memmem::find(head, b" stderr ").or_else(|| memchr::memmem::find(head, b" stdout ")).is_some()
     });
     let time = parsed.time.and_then(|raw| block.clock.resolve(raw));
-    let time = time.or_else(|| time_before(text, block.start, bounds.from, &block.clock));
     Head { time, own, is_named: parsed.program.is_some(), is_cri }
 }
 
@@ -287,39 +290,28 @@ fn window<'t>(text: &'t [u8], bounds: Bounds, at: usize, length: usize, head: &H
 }
 
 /// Tries the regex on the line as it stands, then with its escapes taken away; the captured values when it matches.
-fn capture(
-    remembered: &mut HashMap<(u32, Vec<u8>), Captures>,
-    number: u32,
-    matcher: &Matcher,
-    line: &[u8],
-) -> Option<Captures> {
-    if let Some(captures) = capture_plain(remembered, number, matcher, line) {
+fn capture(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, line: &[u8]) -> Option<Captures> {
+    if let Some(captures) = capture_plain(remembered, matcher, line) {
         return Some(captures);
     }
-    let mut escaped = line.to_owned();
+    let mut escaped = std::borrow::Cow::Borrowed(line);
     for _ in 0..ESCAPE_DEPTH {
-        memchr::memchr(b'\\', &escaped)?;
-        escaped = json::unescape(&escaped)?;
-        if let Some(captures) = capture_plain(remembered, number, matcher, &escaped) {
+        escaped = json::unescape(&escaped)?.into();
+        if let Some(captures) = capture_plain(remembered, matcher, &escaped) {
             return Some(captures);
         }
     }
     None
 }
 
-fn capture_plain(
-    remembered: &mut HashMap<(u32, Vec<u8>), Captures>,
-    number: u32,
-    matcher: &Matcher,
-    line: &[u8],
-) -> Option<Captures> {
+fn capture_plain(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, line: &[u8]) -> Option<Captures> {
     let regex = matcher.regex()?;
     if matcher.groups.is_empty() {
         return regex.is_match(line).then(Captures::default);
     }
     let found = regex.find(line)?;
-    let key = (found.len() <= REMEMBERED_LENGTH).then(|| (number, found.as_bytes().to_vec()));
-    if let Some(known) = key.as_ref().and_then(|key| remembered.get(key)) {
+    let key = Some(found.as_bytes()).filter(|key| key.len() <= REMEMBERED_LENGTH);
+    if let Some(known) = key.and_then(|key| remembered.get(key)) {
         return Some(known.clone());
     }
     let groups = regex.captures_at(line, found.start())?;
@@ -336,7 +328,7 @@ fn capture_plain(
         if remembered.len() >= REMEMBERED {
             remembered.clear();
         }
-        remembered.insert(key, captures.clone());
+        remembered.insert(key.into(), captures.clone());
     }
     Some(captures)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::aggregate::{self, Folded, LogFold, Match, Program};
+use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
 use super::feed::{Buffer, Feed};
 use super::literals::Literal;
 use super::matching::{Event, Worker};
@@ -22,34 +22,35 @@ use crate::report::LogLine;
 /// More blocks than this are not folded ahead of one that is still searched.
 const AHEAD: u64 = 32;
 
-type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
+type Open<'a> = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'a>;
 
 /// A log to scan.
-pub struct LogInput {
+pub struct LogInput<'a> {
     /// Where it stands on the host.
     pub path: String,
     /// Who writes it, as far as that is known from elsewhere than its lines.
     pub attribution: Option<Attribution>,
-    open: Open,
+    open: Open<'a>,
 }
 
-impl LogInput {
+impl<'a> LogInput<'a> {
     /// The reader gives the file as it is; what is packed is unpacked.
-    pub fn new(path: impl Into<String>, reader: Box<dyn Read + Send>) -> LogInput {
+    pub fn new(path: impl Into<String>, reader: Box<dyn Read + Send>) -> LogInput<'a> {
         LogInput::lazy(path, Box::new(move || Ok(reader)))
     }
 
     /// Opened only when its turn comes.
-    pub fn lazy(path: impl Into<String>, open: Open) -> LogInput {
+    pub fn lazy(path: impl Into<String>, open: Open<'a>) -> LogInput<'a> {
         let path = path.into();
         LogInput { attribution: program::attribute_path(&path), path, open }
     }
 }
 
+/// By default two threads and no limit in time; `at` has to be set where lines lack a year.
 #[derive(Debug, Clone)]
 pub struct ScanOptions {
-    /// Matches before this are left out.
-    pub since: Option<Timestamp>,
+    /// Matches that are older than this at [`ScanOptions::at`] are left out.
+    pub since: Option<Duration>,
     pub threads: usize,
     /// The latest time that a line can have: now, or when the evidence was taken.
     pub at: Timestamp,
@@ -61,9 +62,16 @@ pub struct ScanOptions {
     pub limit: u64,
 }
 
+impl Default for ScanOptions {
+    fn default() -> ScanOptions {
+        ScanOptions { since: None, threads: 2, at: Timestamp::UNIX_EPOCH, utc_offset: 0, boot: None, limit: 64 << 30 }
+    }
+}
+
 impl ScanOptions {
-    pub fn new(at: Timestamp) -> ScanOptions {
-        ScanOptions { since: None, threads: 2, at, utc_offset: 0, boot: None, limit: 64 << 30 }
+    /// The earliest time of a match, when there is a limit.
+    pub fn from_time(&self) -> Option<Timestamp> {
+        self.at.checked_sub(self.since?).ok()
     }
 }
 
@@ -207,14 +215,14 @@ impl Scanner {
     }
 
     /// Scans all logs. Logs of one program that were rotated should all be given.
-    pub fn scan(&self, inputs: Vec<LogInput>, options: &ScanOptions) -> Logs {
+    pub fn scan(&self, inputs: Vec<LogInput<'_>>, options: &ScanOptions) -> Logs {
         self.scan_events(inputs, options, None)
     }
 
     /// Like [`Scanner::scan`], and tells each match as well: those of one log in order, logs mixed.
     pub fn scan_events(
         &self,
-        inputs: Vec<LogInput>,
+        inputs: Vec<LogInput<'_>>,
         options: &ScanOptions,
         tell: Option<&(dyn Fn(LogEvent) + Sync)>,
     ) -> Logs {
@@ -223,7 +231,7 @@ impl Scanner {
             *rotated.entry(base.to_owned()).or_default() += usize::from(is_rotated);
             rotated
         });
-        let jobs: Vec<Job> = inputs
+        let jobs: Vec<Job<'_>> = inputs
             .into_iter()
             .map(|input| {
                 let (base, is_rotated) = program::rotation_base(&input.path);
@@ -256,7 +264,7 @@ impl Scanner {
         self.report(jobs)
     }
 
-    fn report(&self, jobs: Vec<Job>) -> Logs {
+    fn report(&self, jobs: Vec<Job<'_>>) -> Logs {
         let mut logs = Logs::default();
         let mut folded = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -278,7 +286,7 @@ impl Scanner {
                         first: feed.first.and_then(Stamp::rfc3339),
                         last: done.fold.last.and_then(Stamp::rfc3339),
                     });
-                    folded.push(Folded { fold: done.fold, copy_of: copy_of(&job.path) });
+                    folded.push(Folded { copy_of: copy_of(&job.path), path: job.path.clone(), fold: done.fold });
                 }
                 FeedState::Failed(why) => left_out(why),
                 FeedState::Waiting(_) => left_out("not read".to_owned()),
@@ -299,8 +307,8 @@ fn copy_of(path: &str) -> Option<String> {
     is_copy.then(|| stem.to_owned())
 }
 
-enum FeedState {
-    Waiting(Option<Open>),
+enum FeedState<'a> {
+    Waiting(Option<Open<'a>>),
     Open(Feed),
     Failed(String),
 }
@@ -326,18 +334,18 @@ pub(crate) struct Found {
     pub tail: Vec<(Program, Stamp)>,
 }
 
-struct Job {
+struct Job<'a> {
     path: String,
     attribution: Option<Attribution>,
     /// An older part of the log is there.
     has_older: bool,
-    feed: Mutex<FeedState>,
+    feed: Mutex<FeedState<'a>>,
     done: Mutex<Done>,
     moved: Condvar,
 }
 
-impl Job {
-    fn new(input: LogInput, has_older: bool) -> Job {
+impl<'a> Job<'a> {
+    fn new(input: LogInput<'a>, has_older: bool) -> Job<'a> {
         Job {
             path: input.path,
             attribution: input.attribution,
@@ -349,16 +357,16 @@ impl Job {
     }
 }
 
-struct Shared<'a> {
+struct Shared<'a, 'i> {
     scanner: &'a Scanner,
     options: &'a ScanOptions,
     tell: Option<&'a (dyn Fn(LogEvent) + Sync)>,
-    jobs: &'a [Job],
+    jobs: &'a [Job<'i>],
 }
 
-impl Shared<'_> {
+impl Shared<'_, '_> {
     /// Takes blocks of the log until none is left.
-    fn work(&self, job: &Job, worker: &mut Worker<'_>, buffer: &mut Buffer) {
+    fn work(&self, job: &Job<'_>, worker: &mut Worker<'_>, buffer: &mut Buffer) {
         loop {
             let block = {
                 let mut state = lock(&job.feed);
@@ -391,7 +399,7 @@ impl Shared<'_> {
     }
 
     /// Notes where the log begins, before its first block is searched.
-    fn begin(&self, job: &Job, feed: &Feed) {
+    fn begin(&self, job: &Job<'_>, feed: &Feed) {
         let mut done = lock(&job.done);
         if !job.has_older {
             done.fold.begins = feed.first;
@@ -407,7 +415,7 @@ impl Shared<'_> {
         }
     }
 
-    fn fold(&self, job: &Job, number: u64, found: Found) {
+    fn fold(&self, job: &Job<'_>, number: u64, found: Found) {
         let mut done = lock(&job.done);
         // Bounded, should the thread that has the next block be gone.
         for _ in 0..100 {
@@ -435,7 +443,7 @@ impl Shared<'_> {
         job.moved.notify_all();
     }
 
-    fn count(&self, job: &Job, fold: &mut LogFold, event: Event, lines: u64) {
+    fn count(&self, job: &Job<'_>, fold: &mut LogFold, event: Event, lines: u64) {
         let patterns = &self.scanner.patterns;
         let Some((_, role)) = self.scanner.matchers.get(event.matcher as usize) else { return };
         if let Role::Start(program) = role {
@@ -450,15 +458,11 @@ impl Shared<'_> {
         }
         let (Role::Pattern(index) | Role::Recovery(index)) = role else { return };
         let Some(pattern) = patterns.get(*index as usize) else { return };
-        let since = self.options.since;
+        let since = self.options.from_time();
         if event.time.is_some_and(|time| time.absolute && since.is_some_and(|since| time.nanos < nanos(since))) {
             return;
         }
-        let line = LogLine {
-            path: job.path.clone(),
-            line: lines + event.line + 1,
-            text: super::redact::redact(String::from_utf8_lossy(&event.text)),
-        };
+        let line = RawLine { number: lines + event.line + 1, text: event.text };
         let found = Match { time: event.time, program: event.program, captures: event.captures, line };
         if let Role::Recovery(_) = role {
             fold.recovered(*index, pattern, &found);
@@ -471,7 +475,7 @@ impl Shared<'_> {
                 time: found.time.and_then(Stamp::rfc3339),
                 component: found.program.as_deref().map(str::to_owned),
                 captures: (*found.captures).clone(),
-                line: found.line.clone(),
+                line: found.line.shown(&job.path),
             });
         }
         fold.matched(*index, pattern, found);

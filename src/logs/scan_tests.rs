@@ -8,7 +8,7 @@ fn pattern(rule: &str, pattern: &str) -> LogPattern {
 }
 
 fn options() -> ScanOptions {
-    ScanOptions::new("2026-11-21T12:00:00Z".parse().unwrap())
+    ScanOptions { at: "2026-11-21T12:00:00Z".parse().unwrap(), ..ScanOptions::default() }
 }
 
 fn scan(patterns: Vec<LogPattern>, logs: &[(&str, Vec<u8>)]) -> Logs {
@@ -311,7 +311,7 @@ fn since_leaves_out_what_is_older() {
     let scanner = Scanner::new(vec![pattern("a", "no space left")]).unwrap();
     let text = every([0, 3600, 7200], "no space left on device");
     let input = LogInput::new("/x", Box::new(io::Cursor::new(text.into_bytes())));
-    let since = Some("2026-11-21T00:30:00Z".parse().unwrap());
+    let since = Some(Duration::from_secs(11 * 3600 + 1800));
     let logs = scanner.scan(vec![input], &ScanOptions { since, ..options() });
     assert_eq!(logs.hits[0].count, 2);
 }

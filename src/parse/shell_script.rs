@@ -2,6 +2,7 @@
 //! command could tell stays in the words as it is written.
 
 mod lexer;
+mod problems;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +23,6 @@ const SOURCE_DEPTH: usize = 4;
 /// Words and commands of one script beyond which the rest is left out.
 const WORD_COUNT_LIMIT: usize = 50_000;
 const COMMAND_LIMIT: usize = 64;
-const PROBLEM_LIMIT: usize = 20;
 
 /// What stands at the path that a script sources.
 pub enum SourcedFile {
@@ -174,13 +174,6 @@ impl<'a> Shell<'a> {
             depth: 0,
             words: 0,
             sourced: BTreeSet::new(),
-        }
-    }
-
-    fn problem(&mut self, kind: UnitProblemKind, message: impl Into<String>, span: Span) {
-        if self.problems.len() < PROBLEM_LIMIT {
-            let origin = Origin::file(self.trail.path().clone(), Some(span));
-            self.problems.push(UnitProblem { kind, message: message.into(), origin });
         }
     }
 
@@ -399,7 +392,7 @@ impl<'a> Shell<'a> {
         inner.run(&marked::marks(limited(&text)));
         self.incomplete |= inner.incomplete;
         self.problems.extend(inner.problems);
-        self.problems.truncate(PROBLEM_LIMIT);
+        self.problems.truncate(problems::PROBLEM_LIMIT);
         for (name, mut variable) in inner.variables {
             // Sources are numbers of the other file's trail: what was put together there is known by its origin only.
             if let (Some(value), Some(span)) = (&mut variable.value, variable.origin.span()) {
@@ -456,6 +449,7 @@ impl<'a> Shell<'a> {
                         undefined.push(UndefinedVariable {
                             name: name.clone(),
                             origin: Origin::file(self.trail.path().clone(), Some(used_at)),
+                            alone: !*quoted && word.parts.len() == 1,
                             defined_empty: origin.clone(),
                         });
                     }
@@ -497,71 +491,6 @@ impl<'a> Shell<'a> {
             words.push((current, word.raw));
         }
         words
-    }
-
-    /// A line that begins with a flag was meant to go on the one above.
-    fn continuation_missing(&mut self, first: &Word) -> bool {
-        let Some(Part::Text { mark, quoted: false }) = first.parts.first() else { return false };
-        let second = match first.parts.get(1) {
-            Some(Part::Text { mark, .. }) => mark.c,
-            _ => return false,
-        };
-        let dash = mark.c == '-' || marked::is_typographic_dash(mark.c);
-        if !dash || !(second == '-' || second.is_ascii_alphabetic()) {
-            return false;
-        }
-        let message = "the shell takes this for a command: the line above does not end with a backslash";
-        self.problem(UnitProblemKind::MissingContinuation, message, first.raw);
-        true
-    }
-
-    /// Dashes that begin an option and quotes that are meant as quotes, when they are none to a shell.
-    fn typographic(&mut self, words: &[Word]) {
-        let mut found = Vec::new();
-        for word in words {
-            let mut leading = true;
-            for part in &word.parts {
-                let Part::Text { mark, quoted } = part else {
-                    leading = false;
-                    continue;
-                };
-                let dash = marked::is_typographic_dash(mark.c);
-                if !*quoted && (!dash || leading) && marked::typographic(mark.c).is_some() {
-                    found.push(*mark);
-                }
-                leading &= dash || mark.c == '-';
-            }
-        }
-        self.typographic_marks(&found);
-    }
-
-    /// In an assigned value also the dashes that begin an option later on: `ARGS="–-name a"`.
-    fn typographic_value(&mut self, word: &Word, parts: usize) {
-        let mut found = Vec::new();
-        let mut leading = true;
-        for part in word.parts.iter().skip(parts) {
-            match part {
-                Part::Text { mark, quoted } => {
-                    let dash = marked::is_typographic_dash(mark.c);
-                    if (dash && leading) || (!dash && !*quoted && marked::typographic(mark.c).is_some()) {
-                        found.push(*mark);
-                    }
-                    leading = mark.is_blank() || (leading && (dash || mark.c == '-'));
-                }
-                Part::Empty => {}
-                _ => leading = false,
-            }
-        }
-        self.typographic_marks(&found);
-    }
-
-    fn typographic_marks(&mut self, found: &[Mark]) {
-        for mark in found {
-            if let Some((name, ascii)) = marked::typographic(mark.c) {
-                let message = format!("{name} (U+{:04X}) where {ascii:?} belongs", mark.c as u32);
-                self.problem(UnitProblemKind::TypographicCharacter, message, mark.span());
-            }
-        }
     }
 }
 

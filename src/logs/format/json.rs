@@ -48,9 +48,13 @@ fn time(text: &[u8], at: usize) -> Option<RawTime> {
     cursor.seconds(RawDate::Epoch)
 }
 
-/// The line with one level of JSON's escapes taken away; none when it has none. What is no valid escape is kept.
+/// The line with one level of JSON's escapes taken away; none when it has none but of backslashes. What is no valid escape
+/// is kept.
 pub(crate) fn unescape(line: &[u8]) -> Option<Vec<u8>> {
     let first = memchr::memchr(b'\\', line)?;
+    if !line.get(first..)?.windows(2).any(|pair| matches!(pair, [b'\\', b'"' | b'n' | b't' | b'u' | b'/'])) {
+        return None;
+    }
     let mut plain = Vec::with_capacity(line.len());
     plain.extend_from_slice(line.get(..first)?);
     let mut rest = line.get(first..)?;
@@ -64,7 +68,7 @@ pub(crate) fn unescape(line: &[u8]) -> Option<Vec<u8>> {
                 plain.push(b' ');
                 after
             }
-            [b'\\', b'u', b'0', b'0', high, low, after @ ..] => {
+            [b'\\', b'u', b'0', b'0', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 match u8::from_str_radix(&String::from_utf8_lossy(&[*high, *low]), 16) {
                     Ok(byte) if byte.is_ascii() && byte >= b' ' => plain.push(byte),
                     _ => plain.push(b' '),
@@ -89,8 +93,9 @@ mod tests {
         let cases = [
             (r#"a \"b\" \\ \u003c\u00e9 \n"#, Some(r#"a "b" \ <   "#)),
             ("plain", None),
-            (r"end \", Some(r"end \")),
-            (r"\u00", Some(r"\u00")),
+            (r"end \", None),
+            (r"C:\\dir\\x", None),
+            (r"\u00 \", Some(r"\u00 \")),
             (r#"msg=\"x \\\"y\\\"\""#, Some(r#"msg="x \"y\"""#)),
         ];
         for (line, expected) in cases {

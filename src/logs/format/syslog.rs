@@ -52,10 +52,11 @@ pub(crate) fn after_time(text: &[u8], at: usize, time: RawTime) -> Line<'_> {
     let is_host = !host.is_empty()
         && host.len() <= 255
         && host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
-    if is_host && cursor.take(b' ').is_some() {
-        if let Some(line) = tag(&mut cursor, time) {
-            return line;
-        }
+    if is_host
+        && cursor.take(b' ').is_some()
+        && let Some(line) = tag(&mut cursor, time)
+    {
+        return line;
     }
     Line::at(Some(time), at)
 }

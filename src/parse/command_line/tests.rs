@@ -15,6 +15,7 @@ fn command(words: &[&str]) -> CommandLine {
 }
 
 #[test]
+#[allow(clippy::type_complexity, reason = "the type of a table")]
 fn programs_that_are_components() {
     let table: &[(&[&str], Option<(ComponentName, usize)>)] = &[
         (&["/opt/bin/etcd", "--name", "a"], Some((ComponentName::Etcd, 1))),
@@ -43,6 +44,7 @@ fn programs_that_are_components() {
 }
 
 #[test]
+#[allow(clippy::type_complexity, reason = "the type of a table")]
 fn flags_of_all_spellings() {
     let table: &[(ComponentName, &[&str], &[(&str, &[&str])], &[&str])] = &[
         (

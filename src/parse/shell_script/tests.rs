@@ -118,6 +118,7 @@ fn sourced_files_define_variables() {
 }
 
 #[test]
+#[allow(clippy::type_complexity, reason = "the type of a table")]
 fn undefined_variables_are_noted_unless_something_unknown_may_set_them() {
     let table: &[(&str, &[(&str, &str)], &[&str])] = &[
         ("etcd --a=$IP\n", &[], &["IP"]),

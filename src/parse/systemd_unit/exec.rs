@@ -379,7 +379,7 @@ impl<'a> Expansion<'a> {
             // A word of its own is split, and vanishes when there is nothing in it.
             let name = marked::text(rest);
             let span = marked::span(marks).unwrap_or(raw);
-            match self.value(&name, span) {
+            match self.value(&name, span, true) {
                 Some(value) => {
                     for word in split(&value, Quoting::Relaxed, &self.trail.path().clone(), &mut Vec::new()) {
                         self.words.push((word.marks, raw));
@@ -405,7 +405,7 @@ impl<'a> Expansion<'a> {
             {
                 let name = marked::text(&marks[at + 2..close]);
                 let used = &marks[at..=close];
-                match self.value(&name, marked::span(used).unwrap_or(raw)) {
+                match self.value(&name, marked::span(used).unwrap_or(raw), false) {
                     Some(value) if word.len() + value.len() <= WORD_LIMIT => word.extend(value),
                     Some(_) => {}
                     None => word.extend(used),
@@ -420,7 +420,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// A variable's value with marks that lead to it; None when the value is not known and the text is to stay.
-    fn value(&mut self, name: &str, used_at: Span) -> Option<Vec<Mark>> {
+    fn value(&mut self, name: &str, used_at: Span, alone: bool) -> Option<Vec<Mark>> {
         if self.environment.is_unsaid(name) {
             return None;
         }
@@ -429,6 +429,7 @@ impl<'a> Expansion<'a> {
             self.undefined.push(UndefinedVariable {
                 name: name.to_owned(),
                 origin: Origin::file(self.trail.path().clone(), Some(used_at)),
+                alone,
                 defined_empty: defined.map(|variable| variable.origin.clone()),
             });
         }

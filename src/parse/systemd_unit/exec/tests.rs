@@ -156,14 +156,22 @@ fn undefined_and_empty_variables_are_noted() {
     let env = "EMPTY=\n";
     let run = run(unit, &[("/e", env)]);
     let texts = [("/u", unit), ("/e", env)];
-    let found: Vec<(&str, &str, bool)> = run.commands[0]
+    let found: Vec<(&str, &str, bool, bool)> = run.commands[0]
         .undefined
         .iter()
         .map(|undefined| {
-            (undefined.name.as_str(), underlined(&undefined.origin, &texts), undefined.defined_empty.is_some())
+            (
+                undefined.name.as_str(),
+                underlined(&undefined.origin, &texts),
+                undefined.alone,
+                undefined.defined_empty.is_some(),
+            )
         })
         .collect();
-    assert_eq!(found, [("IP", "${IP}", false), ("ARGS", "$ARGS", false), ("EMPTY", "${EMPTY}", true)]);
+    assert_eq!(
+        found,
+        [("IP", "${IP}", false, false), ("ARGS", "$ARGS", true, false), ("EMPTY", "${EMPTY}", false, true)]
+    );
     assert_eq!(run.commands[0].undefined[2].defined_empty.as_ref().unwrap().to_string(), "/e:1:7");
 }
 

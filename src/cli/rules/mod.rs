@@ -1,8 +1,11 @@
-//! `k8sdoctor rules`.
+//! `k8sdoctor rules`: the list, and for authors of cards `rules test` and `rules new`.
+
+mod new;
+mod test;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
@@ -16,7 +19,10 @@ use crate::engine::{CardSet, Language, run};
 use crate::render::text::escape;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// How to print the list
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -26,6 +32,14 @@ pub struct Arguments {
     /// A folder with cards of your own; may be repeated
     #[arg(long, value_name = "DIR")]
     rules: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Check cards of your own: they load, and their patterns match their examples and not their counter-examples
+    Test(test::Arguments),
+    /// Lay out the files of a new rule: card, Chinese card and fixtures
+    New(new::Arguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,6 +68,11 @@ struct Source<'a> {
 }
 
 pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Result<Exit, CliError> {
+    match &arguments.action {
+        Some(Action::Test(arguments)) => return test::run(arguments),
+        Some(Action::New(arguments)) => return new::run(arguments),
+        None => {}
+    }
     let options = RunOptions {
         rule_dirs: arguments.rules.clone(),
         only: arguments.only.clone(),
