@@ -27,8 +27,11 @@ spec:
 /// A program with the apiserver's name, and its flags as the manifest has them, that listens where --bind-address says.
 fn start(host: &Sandbox) -> Process {
     let manifest = host.read(MANIFEST);
-    let flags: Vec<&str> =
-        manifest.lines().filter_map(|line| line.trim().strip_prefix("- ")).filter(|word| word.starts_with("--")).collect();
+    let flags: Vec<&str> = manifest
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- "))
+        .filter(|word| word.starts_with("--"))
+        .collect();
     let address = flags.iter().find_map(|flag| flag.strip_prefix("--bind-address=")).expect("the manifest has it");
     host.sh("cp $(readlink -f $(command -v perl)) /var/lib/kube-apiserver");
     let server = format!(

@@ -3,7 +3,7 @@
 use crate::harness::{Options, Process, Sandbox, eventually};
 
 const RULE: &str = "pki-san-missing";
-const PKI: &str = "/var/lib/pki";
+const PKI: &str = "/etc/kubernetes/ssl";
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 /// By hand, not with kubeadm: its own folder, so that the printed fix is OpenSSL's.
@@ -21,9 +21,9 @@ spec:
     command:
     - kube-apiserver
     - --advertise-address=10.0.0.11
-    - --client-ca-file=/var/lib/pki/ca.crt
-    - --tls-cert-file=/var/lib/pki/apiserver.crt
-    - --tls-private-key-file=/var/lib/pki/apiserver.key
+    - --client-ca-file=/etc/kubernetes/ssl/ca.crt
+    - --tls-cert-file=/etc/kubernetes/ssl/apiserver.crt
+    - --tls-private-key-file=/etc/kubernetes/ssl/apiserver.key
     - --etcd-servers=http://127.0.0.1:2379
 ";
 

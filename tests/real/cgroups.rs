@@ -39,7 +39,10 @@ fn found_and_mended() {
     if !host.sh("cat /proc/cgroups").contains("devices") {
         return crate::harness::skip("this kernel has no cgroup v1 controllers");
     }
-    if host.output("mkdir /run/probe && mount -t cgroup -o devices cgroup /run/probe && umount /run/probe").status.success()
+    if host
+        .output("mkdir /run/probe && mount -t cgroup -o devices cgroup /run/probe && umount /run/probe")
+        .status
+        .success()
     {
         host.write(UNIT, TEXT);
     } else {

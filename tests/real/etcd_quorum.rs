@@ -8,7 +8,8 @@ const FRAGILE: &str = "etcd-quorum-fragile";
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const PKI: &str = "/etc/kubernetes/pki/etcd";
 
-const MEMBERS: [(&str, &str); 3] = [("master-100", "10.0.0.100"), ("master-101", "10.0.0.101"), ("master-102", "10.0.0.102")];
+const MEMBERS: [(&str, &str); 3] =
+    [("master-100", "10.0.0.100"), ("master-101", "10.0.0.101"), ("master-102", "10.0.0.102")];
 
 const APISERVER: &str = "\
 apiVersion: v1
@@ -96,7 +97,8 @@ fn from_three_members_to_one_and_back() {
 
     running_second.kill();
     // The member that is left notices that it has no leader.
-    let report = eventually("lost quorum", 20, || Some(host.check(&all)).filter(|report| !report.of_rule(LOST).is_empty()));
+    let report =
+        eventually("lost quorum", 20, || Some(host.check(&all)).filter(|report| !report.of_rule(LOST).is_empty()));
     let finding = report.only(LOST);
     finding.says(&["1 of 3", "2 are needed", "master-101", "master-102"]);
     assert_eq!(finding.text("severity"), "error");

@@ -1,12 +1,12 @@
 //! What the tests share: sandboxes, processes that end with their test, reports, certificates.
 
 pub mod cfssl;
-mod process;
+pub mod process;
 mod report;
 mod sandbox;
 
 pub use process::{Process, eventually};
-pub use report::{Finding, Report};
+pub use report::Report;
 pub use sandbox::{Options, Sandbox};
 
 use std::io::Write;

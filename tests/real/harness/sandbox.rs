@@ -25,13 +25,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            name: "m1",
-            addresses: &["10.0.0.11/24"],
-            gateway: Some("10.0.0.1"),
-            cgroups: true,
-            needs: &[],
-        }
+        Options { name: "m1", addresses: &["10.0.0.11/24"], gateway: Some("10.0.0.1"), cgroups: true, needs: &[] }
     }
 }
 
