@@ -12,6 +12,7 @@ mod apiserver;
 mod certificates;
 mod cgroups;
 mod default_route;
+mod endpoints;
 mod etcd_address;
 mod etcd_quorum;
 mod pause_image;

@@ -36,8 +36,14 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     // Members that nobody named may run; then only what etcd itself says or does proves the loss.
     if !membership.complete && !says_so(context) {
         return verdict.unknown(
-            Unknown::new("etcd quorum", format!("{} is down, and the cluster may have more members than these files name", in_words(&membership.names(MemberState::Down))))
-                .with_remedy("give the evidence of all masters, or run the check live on one"),
+            Unknown::new(
+                "etcd quorum",
+                format!(
+                    "{} is down, and the cluster may have more members than these files name",
+                    in_words(&membership.names(MemberState::Down))
+                ),
+            )
+            .with_remedy("give the evidence of all masters, or run the check live on one"),
         );
     }
     verdict.fail(draft(&membership, context));
@@ -75,7 +81,9 @@ fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
         let label = format!("{}: {}", member.name, member.reason);
         let evidence = match &member.named_at {
             Some((named_on, item)) => Evidence::new(EvidenceKind::Cluster, named_on, item.origin.clone(), label),
-            None => Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("the processes of {host}")), label),
+            None => {
+                Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("the processes of {host}")), label)
+            }
         };
         draft = draft.evidence(evidence);
     }
