@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
-use crate::facts::certificates::Certificate;
+use crate::facts::certificates::{Certificate, CertificateFile};
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::topology::{self, Edge, Route, Service};
 use crate::facts::{Cluster, Host};
@@ -60,11 +60,15 @@ fn on_disk(host: &Host, component: &Component, flag: &str, key_flag: &str, wante
         return verdict.pass();
     }
     let names: Vec<String> = missing.keys().cloned().collect();
-    let mut draft = texts(Draft::new(), leaf, &names)
+    let draft = texts(Draft::new(), leaf, &names)
         .subject(path.value.clone())
         .value("certificate", &path.value)
         .value("server", component.name.name())
-        .maybe_value("key", component.flag(key_flag).map(|key| &key.value))
+        .maybe_value("key", component.flag(key_flag).map(|key| &key.value));
+    let ca = issuer_of(host, leaf);
+    let mut draft = draft
+        .maybe_value("ca", ca.map(|(path, _)| path))
+        .maybe_value("ca_key", ca.and_then(|(_, ca)| key_of(host, ca)))
         .at(&host.name, &file.origin, format!("valid for {}", in_words(&sans(leaf))));
     for wants in missing.values() {
         for want in wants.iter().take(2) {
@@ -97,7 +101,8 @@ fn served(host: &Host, verdict: &mut Verdict) {
         let names = vec![answer.server_name.clone()];
         let draft = texts(Draft::new(), leaf, &names)
             .message("served")
-            .subject(leaf.sha256.clone())
+            // The certificate of a file of this host is one fault with it.
+            .subject(file_of_leaf(host, leaf).unwrap_or(&leaf.sha256))
             .value("target", &answer.target)
             .evidence(Evidence::new(
                 EvidenceKind::Probe,
@@ -107,6 +112,40 @@ fn served(host: &Host, verdict: &mut Verdict) {
             ));
         verdict.fail(draft);
     }
+}
+
+/// Every readable file of certificates and keys of the host.
+fn files(host: &Host) -> impl Iterator<Item = (&str, &CertificateFile)> {
+    host.kubernetes.certificates.iter().filter_map(|(path, file)| Some((path.as_str(), file.as_ref().ok()?)))
+}
+
+/// The file whose first certificate this is.
+fn file_of_leaf<'a>(host: &'a Host, leaf: &Certificate) -> Option<&'a str> {
+    files(host)
+        .find(|(_, file)| file.certificates.first().is_some_and(|certificate| certificate.sha256 == leaf.sha256))
+        .map(|(path, _)| path)
+}
+
+/// The authority that signed a certificate, where it is on the host.
+fn issuer_of<'a>(host: &'a Host, leaf: &Certificate) -> Option<(&'a str, &'a Certificate)> {
+    files(host).find_map(|(path, file)| {
+        let ca = file.certificates.first()?;
+        let identified = match (&leaf.authority_key_id, &ca.subject_key_id) {
+            (Some(wanted), Some(id)) => wanted == id,
+            _ => true,
+        };
+        (ca.is_ca && ca.subject == leaf.issuer && identified).then_some((path, ca))
+    })
+}
+
+/// The file with a certificate's private key, where it is on the host.
+fn key_of<'a>(host: &'a Host, certificate: &Certificate) -> Option<&'a str> {
+    let belongs = |file: &CertificateFile| {
+        file.keys
+            .iter()
+            .any(|key| key.public_key_sha256.as_ref().is_ok_and(|hash| *hash == certificate.public_key_sha256))
+    };
+    files(host).find(|(_, file)| belongs(file)).map(|(path, _)| path)
 }
 
 fn texts(draft: Draft, leaf: &Certificate, missing: &[String]) -> Draft {
