@@ -1,7 +1,7 @@
 //! Speed of the log engine, beside ripgrep with the same patterns and beside reading alone, on the same generated log.
 //!
 //! `cargo bench --bench log_scan`. K8SDOCTOR_BENCH_MB sets the log's size (256); the last lines of the output are the ratios
-//! that count, medians of interleaved rounds. The log and the patterns are the same in each run.
+//! that count, medians of interleaved rounds (K8SDOCTOR_BENCH_NO_RATIOS leaves them out). The log and the patterns are the same in each run.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock, the environment and files of its own")]
 
 use std::fmt::Write as _;
@@ -321,7 +321,9 @@ fn main() {
     }
     group.finish();
     criterion.final_summary();
-    compare(&scanner, &list, &rare, &dense);
+    if std::env::var_os("K8SDOCTOR_BENCH_NO_RATIOS").is_none() {
+        compare(&scanner, &list, &rare, &dense);
+    }
 }
 
 /// The ratios, each method in turn in each round.

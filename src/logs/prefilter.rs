@@ -58,9 +58,16 @@ enum Short {
 
 impl Prefilter {
     pub fn new(literals: &[Literal]) -> Prefilter {
-        // Two settings: the wide one skips more, and suits as long as few literals are too short for it.
+        // Wide grams are rarer, long strides skip more; both need longer literals. A pass of the packed searcher costs about
+        // as much as the shorter stride does.
         let shorter = |least: usize| literals.iter().filter(|literal| literal.bytes.len() < least).count();
-        let (window, stride) = if shorter(13) <= PACKED_LIMIT { (8, 6) } else { (6, 4) };
+        let (window, stride) = match (shorter(13), shorter(11), shorter(9)) {
+            (0, _, _) => (8, 6),
+            (_, 0, _) => (6, 6),
+            (_, _, 0) => (6, 4),
+            (_, few, _) if few <= PACKED_LIMIT => (6, 6),
+            _ => (6, 4),
+        };
         let least = window + stride - 1;
         let background = Background::new(window);
 
@@ -113,10 +120,10 @@ impl Prefilter {
     pub fn find(&self, buffer: &[u8], from: usize, to: usize, found: &mut Vec<Candidate>) {
         let first = found.len();
         if self.has_grams {
-            if self.stride == 6 {
-                self.sample::<8, 6>(buffer, from, to, found);
-            } else {
-                self.sample::<6, 4>(buffer, from, to, found);
+            match (self.window, self.stride) {
+                (8, _) => self.sample::<8, 6>(buffer, from, to, found),
+                (_, 6) => self.sample::<6, 6>(buffer, from, to, found),
+                _ => self.sample::<6, 4>(buffer, from, to, found),
             }
         }
         if let Some(short) = &self.short {
@@ -319,13 +326,21 @@ mod tests {
 
     #[test]
     fn finds_each_literal_at_each_place() {
-        let texts = ["short1", "Shorter-2", "exactly 13 by", "cannot assign requested address", "assign requested"];
+        let texts = [
+            "short1",
+            "Shorter-2",
+            "eleven char",
+            "exactly 13 by",
+            "cannot assign requested address",
+            "assign requested",
+        ];
         // The last setting has too many short ones for the wide window, and one whose case is not fixed.
         let mut many: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
         many.extend((0..60).map(|index| literal(&format!("filler{index:03}"))));
         many.push(Literal { bytes: b"anycase".to_vec(), exact: None });
         let few: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
-        for literals in [few, many] {
+        let of_length = |least: usize| few.iter().filter(|literal| literal.bytes.len() >= least).cloned().collect();
+        for literals in [of_length(13), of_length(11), of_length(9), few.clone(), many] {
             let prefilter = Prefilter::new(&literals);
             for (index, known) in literals.iter().enumerate() {
                 for before in 0..40 {

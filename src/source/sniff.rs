@@ -122,7 +122,18 @@ pub fn identify(name: &str, head: &[u8]) -> FileIdentity {
     }
     let text = text_of(head);
     let name = base_name(name);
+    // What is piped in is a log, and so is what calls itself one, however much its first line looks like an assignment.
+    if name.is_empty() || is_log_name(name) {
+        return FileIdentity::Log;
+    }
     by_content(name, &text).or_else(|| by_name(name)).unwrap_or(FileIdentity::Log)
+}
+
+/// `etcd.log`, `kube-apiserver.log.1`, `etcd.log-20260101`.
+fn is_log_name(name: &str) -> bool {
+    name.rsplit_once(".log").is_some_and(|(_, rest)| {
+        rest.is_empty() || rest.starts_with(['.', '-']) && rest.bytes().skip(1).any(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// The last component of the path; none of standard input.
