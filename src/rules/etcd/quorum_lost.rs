@@ -2,8 +2,7 @@
 
 use super::membership::{MemberState, Membership, membership};
 use crate::engine::verdict::{Draft, Verdict};
-use crate::origin::{Origin, Unknown};
-use crate::report::{Evidence, EvidenceKind};
+use crate::origin::Unknown;
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge};
 
@@ -55,15 +54,7 @@ fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
     if membership.complete {
         draft = draft.note(format!("{} members need {} to agree", membership.total(), membership.quorum()));
     }
-    for member in membership.members.iter().filter(|member| member.state == MemberState::Down) {
-        let host = member.host.clone().unwrap_or_else(|| member.name.clone());
-        let label = format!("{}: {}", member.name, member.reason);
-        let evidence = match &member.named_at {
-            Some((named_on, item)) => Evidence::new(EvidenceKind::Cluster, named_on, item.origin.clone(), label),
-            None => Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("{host}'s processes")), label),
-        };
-        draft = draft.evidence(evidence);
-    }
+    draft = membership.with_evidence(draft, MemberState::Down);
     // On a static-pod master the member is gone because its manifest is.
     let stacked = context.cluster.hosts.iter().any(|host| {
         down.contains(&host.name)
