@@ -9,6 +9,7 @@ use crate::facts::{Cluster, Host};
 
 pub mod apiserver;
 pub mod cgroup;
+pub mod edit;
 pub mod etcd;
 pub mod host;
 pub mod pki;
