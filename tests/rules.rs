@@ -3,6 +3,8 @@
 //!
 //! One rule alone: `RULE=etcd-address-not-local cargo test --test rules`.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
+
 use std::path::{Path, PathBuf};
 
 use k8sdoctor::engine::run::{Run, RunOptions, run};
