@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use crate::engine::verdict::Draft;
 use crate::facts::component::{Component, ComponentName, Layer, split_items};
 use crate::facts::{Cluster, Host};
-use crate::origin::{Origin, Sourced};
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
-use crate::rules::support::{Url, is_running, owners, resolve, starting_layers, unit_behind};
+use crate::rules::support::{Url, in_words, is_running, owners, resolve, starting_layers, unit_behind};
 
 /// Whether a member takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,19 @@ impl Membership {
 
     pub fn names(&self, state: MemberState) -> Vec<String> {
         self.members.iter().filter(|member| member.state == state).map(|member| member.name.clone()).collect()
+    }
+
+    /// What is to be said while some members' state is not known.
+    pub fn unseen(&self) -> Option<Unknown> {
+        let unknown = self.names(MemberState::Unknown);
+        let why = format!(
+            "of {} members {} run, {} were not looked at",
+            self.total(),
+            self.names(MemberState::Up).len(),
+            in_words(&unknown)
+        );
+        (!unknown.is_empty())
+            .then(|| Unknown::new("etcd quorum", why).with_remedy("give the evidence of their hosts too"))
     }
 
     /// The draft with one piece of evidence for each member in this state.

@@ -53,6 +53,8 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         verdict.fail(evidence_of_members(draft("single"), &membership));
     } else if total > 1 && total.is_multiple_of(2) {
         verdict.fail(evidence_of_members(draft("even"), &membership));
+    } else if let Some(unknown) = membership.unseen() {
+        verdict.unknown(unknown);
     } else {
         verdict.pass();
     }

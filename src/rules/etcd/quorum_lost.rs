@@ -17,17 +17,11 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         if up.len() >= quorum {
             return verdict.pass();
         }
-        return verdict.unknown(
-            Unknown::new(
-                "etcd quorum",
-                format!(
-                    "of {total} members {} run, {} were not looked at",
-                    up.len(),
-                    in_words(&membership.names(MemberState::Unknown))
-                ),
-            )
-            .with_remedy("give the evidence of their hosts too"),
-        );
+        match membership.unseen() {
+            Some(unknown) => verdict.unknown(unknown),
+            None => verdict.pass(),
+        }
+        return;
     }
     if total == 1 {
         return;
