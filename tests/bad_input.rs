@@ -129,7 +129,7 @@ fn unreadable_files() {
     if !rustix::process::geteuid().is_root() {
         let tree = Tree::new();
         tree.write(ETCD, manifest("etcd", ""));
-        std::fs::set_permissions(tree.path(ETCD), std::fs::Permissions::from_mode(0)).expect("chmod");
+        std::fs::set_permissions(tree.path(ETCD), std::fs::Permissions::from_mode(0o000)).expect("chmod");
         return tree.complains("/etc/kubernetes/manifests/etcd.yaml", &["permission denied", "run as root"]);
     }
     let tree = Tree::new();
@@ -137,7 +137,7 @@ fn unreadable_files() {
     tree.write("alone.log", ETCD_LINE);
     tree.write("var/log/etcd.log", ETCD_LINE);
     for path in [ETCD, "alone.log", "var/log/etcd.log"] {
-        std::fs::set_permissions(tree.path(path), std::fs::Permissions::from_mode(0)).expect("chmod");
+        std::fs::set_permissions(tree.path(path), std::fs::Permissions::from_mode(0o000)).expect("chmod");
     }
     std::fs::set_permissions(tree.path(""), std::fs::Permissions::from_mode(0o755)).expect("chmod");
     // Where the program was built may be closed to others.
@@ -295,7 +295,7 @@ fn a_card_with_an_error_in_it() {
         (
             card(&format!("{sources}logs:\n  - pattern: 'something (wrong'\n    examples: ['something (wrong']\n")),
             "my-rule.md:12:",
-            "(",
+            "unclosed group",
         ),
         (card(&format!("{sources}severity: high\n")), "my-rule.md:12:", "severity"),
         (card(&format!("{sources}conditions:\n  - fail: 'host.name =='\n")), "my-rule.md:12:", ""),

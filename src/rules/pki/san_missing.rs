@@ -204,7 +204,7 @@ fn wanted_of_etcd(host: &Host, etcd: &Component, edges: &[Edge], service: Servic
     let mut wanted: Vec<Wanted> = edges
         .iter()
         .filter(|edge| edge.service == service && edge.route == Route::Direct && edge.servers.contains(&host.name))
-        .filter_map(|edge| wanted_by(edge))
+        .filter_map(wanted_by)
         .collect();
     let flag = match service {
         Service::EtcdPeer => "initial-advertise-peer-urls",
