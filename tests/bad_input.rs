@@ -295,7 +295,7 @@ fn a_card_with_an_error_in_it() {
         (
             card(&format!("{sources}logs:\n  - pattern: 'something (wrong'\n    examples: ['something (wrong']\n")),
             "my-rule.md:12:",
-            "(",
+            "unclosed group",
         ),
         (card(&format!("{sources}severity: high\n")), "my-rule.md:12:", "severity"),
         (card(&format!("{sources}conditions:\n  - fail: 'host.name =='\n")), "my-rule.md:12:", ""),
