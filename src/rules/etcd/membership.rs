@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::component::ComponentName;
+use crate::facts::component::{ComponentName, split_items};
 use crate::facts::{Cluster, Host};
 use crate::origin::Sourced;
 use crate::rules::support::{Url, is_running, owners, resolve};
@@ -109,6 +109,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
     let mut members: BTreeMap<String, Member> = BTreeMap::new();
     let mut lists: Vec<Vec<String>> = Vec::new();
     let mut joined_later = false;
+    let mut stacked = false;
     for host in &cluster.hosts {
         let etcd = host.component(ComponentName::Etcd);
         if let Some(etcd) = etcd {
@@ -138,7 +139,14 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
                 // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
                 let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
                 let key = owner.map_or_else(|| url.host.clone(), |owner| owner.name.clone());
-                let known = members.values().any(|member| names_url(member, &url));
+                let known = !url.is_loopback() && members.values().any(|member| names_url(member, &url));
+                // Underline the file that the next start reads, not the process.
+                let item = apiserver
+                    .flag_in_file("etcd-servers")
+                    .map(split_items)
+                    .and_then(|items| items.into_iter().find(|known| known.value == item.value))
+                    .unwrap_or_else(|| item.clone());
+                stacked |= url.is_loopback();
                 if !known {
                     members
                         .entry(key.clone())
@@ -150,7 +158,8 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
     if members.is_empty() {
         return None;
     }
-    let complete = !joined_later && lists.windows(2).all(|pair| pair[0] == pair[1]) && !lists.is_empty();
+    // Each master of a stacked cluster knows the members of the time when it joined, so the list may lack later ones.
+    let complete = !joined_later && !stacked && lists.windows(2).all(|pair| pair[0] == pair[1]) && !lists.is_empty();
     Some(Membership { members: members.into_values().collect(), complete })
 }
 

@@ -15,7 +15,7 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let Some(membership) = membership(context.cluster) else { return };
     let (total, quorum, at_most) = (membership.total(), membership.quorum(), membership.at_most_up());
     let down = membership.names(MemberState::Down);
-    if at_most < quorum {
+    if at_most < quorum && (membership.complete || super::quorum_lost::says_so(context)) {
         // Lost, which is the graver condition, or a single member that is down.
         return;
     }
@@ -46,13 +46,17 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
                 None => Evidence::new(
                     EvidenceKind::Cluster,
                     &host,
-                    Origin::answer(format!("{host}'s processes")),
+                    Origin::answer(format!("the processes of {host}")),
                     format!("{}: {}", member.name, member.reason),
                 ),
             });
         }
         draft
     };
+    if !membership.complete && !down.is_empty() && total > 1 {
+        // How many there are is not known; that one is down is.
+        return verdict.fail(draft("member_down"));
+    }
     if !down.is_empty() && at_most == quorum {
         return verdict.fail(draft("one_failure_left"));
     }

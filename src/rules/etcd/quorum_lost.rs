@@ -33,7 +33,22 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     if total == 1 {
         return;
     }
+    // Members that nobody named may run; then only what etcd itself says or does proves the loss.
+    if !membership.complete && !says_so(context) {
+        return verdict.unknown(
+            Unknown::new("etcd quorum", format!("{} is down, and the cluster may have more members than these files name", in_words(&membership.names(MemberState::Down))))
+                .with_remedy("give the evidence of all masters, or run the check live on one"),
+        );
+    }
     verdict.fail(draft(&membership, context));
+}
+
+/// Whether some member's log or answer says that it has no leader.
+pub(super) fn says_so(context: &Context<'_>) -> bool {
+    context.cluster.hosts.iter().any(|host| {
+        host.logs.hits.iter().any(|hit| hit.rule == DETECTOR.id && hit.ongoing != Some(false))
+            || host.probes.etcd.iter().any(|answer| matches!(answer.healthy, Ok(false)))
+    })
 }
 
 fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
@@ -60,7 +75,7 @@ fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
         let label = format!("{}: {}", member.name, member.reason);
         let evidence = match &member.named_at {
             Some((named_on, item)) => Evidence::new(EvidenceKind::Cluster, named_on, item.origin.clone(), label),
-            None => Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("{host}'s processes")), label),
+            None => Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("the processes of {host}")), label),
         };
         draft = draft.evidence(evidence);
     }

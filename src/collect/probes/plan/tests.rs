@@ -25,7 +25,7 @@ fn component(name: ComponentName, flags: &[(&str, &str)]) -> Component {
         arguments: Vec::new(),
         image: None,
     };
-    Component { name, pid: None, layers: vec![layer], version: None }
+    Component { layers: vec![layer], ..Component::new(name) }
 }
 
 fn data() -> CertificateFile {
