@@ -10,6 +10,7 @@ use crate::facts::Host;
 use crate::facts::certificates::{Certificate, CertificateFile};
 use crate::facts::component::ComponentName;
 use crate::facts::kubernetes::Kubeconfig;
+use crate::origin::{Fact, Sourced, Unknown};
 use crate::parse::pem::{Verified, issued_by};
 use crate::source::SourceKind;
 
@@ -26,7 +27,6 @@ const KUBEADM: &[(&str, &str, &str)] = &[
     ("controller-manager.conf", "/etc/kubernetes/controller-manager.conf", "kube-controller-manager"),
     ("scheduler.conf", "/etc/kubernetes/scheduler.conf", "kube-scheduler"),
     ("admin.conf", "/etc/kubernetes/admin.conf", ""),
-    ("super-admin.conf", "/etc/kubernetes/super-admin.conf", ""),
 ];
 
 /// kubeadm's certificate authorities.
@@ -111,31 +111,33 @@ fn files<'a>(host: &'a Host, at: Timestamp, verdict: &mut Verdict) -> Vec<Held<'
 /// The file, unless it is not known: then that is noted, but for private keys, which have no dates and no names.
 pub(super) fn known_certificates<'a>(
     path: &str,
-    file: &'a crate::origin::Fact<CertificateFile>,
+    file: &'a Fact<CertificateFile>,
     verdict: &mut Verdict,
 ) -> Option<&'a CertificateFile> {
-    let file = match file {
-        Ok(file) => file,
+    match readable(path, file) {
+        Ok(file) => Some(file),
         Err(unknown) => {
             if !path.ends_with(".key") && !path.ends_with("-key.pem") {
-                verdict.unknown(unknown.clone());
+                verdict.unknown(unknown);
             }
-            return None;
+            None
         }
-    };
-    if file.certificates.is_empty()
-        && file.keys.is_empty()
-        && file.public_keys.is_empty()
-        && let Some(problem) = file.problems.first()
-    {
-        verdict.unknown(crate::origin::Unknown::new(path, problem).with_remedy("mend the file"));
     }
-    Some(file)
+}
+
+/// The file, when something in it could be understood.
+pub(super) fn readable<'a>(path: &str, file: &'a Fact<CertificateFile>) -> Fact<&'a CertificateFile> {
+    let file = file.as_ref().map_err(Unknown::clone)?;
+    let is_empty = file.certificates.is_empty() && file.keys.is_empty() && file.public_keys.is_empty();
+    match file.problems.first() {
+        Some(problem) if is_empty => Err(Unknown::new(path, problem).with_remedy("mend the file")),
+        _ => Ok(file),
+    }
 }
 
 fn embedded<'a>(host: &'a Host, at: Timestamp, held: &mut Vec<Held<'a>>) {
     let kubelet = kubelet_kubeconfig(host).map(|config| config.path.as_str());
-    for config in &host.kubernetes.kubeconfigs {
+    for config in host.kubernetes.kubeconfigs.iter().filter(|config| is_in_use(config)) {
         for cluster in &config.clusters {
             let Some(file) = &cluster.certificate_authority_data else { continue };
             let Some(certificate) = in_force(file, at) else { continue };
@@ -157,6 +159,12 @@ fn embedded<'a>(host: &'a Host, at: Timestamp, held: &mut Vec<Held<'a>>) {
             held.push(Held { path: &config.path, file, certificate, role, entry: Some(&user.name) });
         }
     }
+}
+
+/// Whether anybody signs in with a kubeconfig: kubeadm's super-admin.conf is for emergencies, and stays behind on hosts
+/// that were reset; others were put aside.
+pub(super) fn is_in_use(config: &Kubeconfig) -> bool {
+    !config.path.ends_with("/super-admin.conf") && !is_set_aside(&config.path)
 }
 
 /// The certificate of a file that counts: of a bundle of authorities one that is valid, if any; else a leaf, the first.
@@ -271,4 +279,49 @@ pub(super) fn used_by<'a>(host: &'a Host, path: &str) -> Vec<&'a str> {
         component.layers.iter().any(|layer| layer.flags.values().flatten().any(|value| value.value == path))
     };
     host.components.iter().filter(|component| names(component)).map(|component| component.name.name()).collect()
+}
+
+/// A file that a component's flag names, with the flag's value where a person can edit it. None when the flag is not
+/// given, or names what is not there.
+pub(super) fn flag_file<'a>(
+    host: &'a Host,
+    component: ComponentName,
+    flag: &str,
+) -> Option<(&'a Sourced<String>, &'a Fact<CertificateFile>)> {
+    let value = host.component(component)?.flag_in_file(flag)?;
+    Some((value, host.kubernetes.certificates.get(&value.value)?))
+}
+
+/// A file by its path.
+pub(super) fn file_at<'a>(host: &'a Host, path: &str) -> Option<&'a Fact<CertificateFile>> {
+    host.kubernetes.certificates.get(path)
+}
+
+/// Whether what `presented` holds leads to an authority of `trusted`, over the intermediates that it brings along.
+pub(super) fn leads_to(presented: &CertificateFile, trusted: &CertificateFile) -> Verified {
+    let Some(leaf) = presented.certificates.first() else { return Verified::Unsupported };
+    const LONGEST: usize = 5;
+    let mut unsure = false;
+    let mut current = leaf;
+    for _ in 0..LONGEST {
+        for root in &trusted.certificates {
+            if root.sha256 == current.sha256 {
+                return Verified::Yes;
+            }
+            match issued_by(current, root) {
+                Verified::Yes => return Verified::Yes,
+                Verified::Unsupported => unsure = true,
+                Verified::No => {}
+            }
+        }
+        let next = presented
+            .certificates
+            .iter()
+            .find(|other| other.sha256 != current.sha256 && issued_by(current, other) == Verified::Yes);
+        match next {
+            Some(next) => current = next,
+            None => break,
+        }
+    }
+    if unsure || trusted.certificates.is_empty() { Verified::Unsupported } else { Verified::No }
 }

@@ -1,9 +1,12 @@
 //! Rules of certificates, keys and kubeconfigs, one file each. Beside them: `inventory` (what a host uses) and `renewal`
 //! (what a fix needs to know).
 
+mod ca_mismatch;
+mod chain_broken;
 mod expired;
 mod expires_soon;
 mod inventory;
+mod key_mismatch;
 mod kubelet_client_expired;
 mod not_yet_valid;
 mod renewal;
@@ -12,8 +15,11 @@ mod san_missing;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &ca_mismatch::DETECTOR,
+    &chain_broken::DETECTOR,
     &expired::DETECTOR,
     &expires_soon::DETECTOR,
+    &key_mismatch::DETECTOR,
     &kubelet_client_expired::DETECTOR,
     &not_yet_valid::DETECTOR,
     &san_missing::DETECTOR,
