@@ -4,6 +4,8 @@
 //! One rule alone: `RULE=etcd-address-not-local cargo test --test rules`.
 #![allow(clippy::disallowed_methods, reason = "a test lists its fixtures and is told which rule by its environment")]
 
+#![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
+
 use std::path::{Path, PathBuf};
 
 use k8sdoctor::engine::run::{Run, RunOptions, run};

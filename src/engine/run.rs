@@ -43,7 +43,6 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let mut hosts = collect(sources, &scanner, options, at);
     make_names_distinct(&mut hosts, &names);
-    let texts = hosts.iter_mut().map(|host| (host.name.clone(), std::mem::take(&mut host.texts))).collect();
     let cluster = Cluster { hosts, at };
     let context = Context {
         cluster: &cluster,
@@ -62,6 +61,8 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
         passed: judged.passed,
         seconds: (crate::collect::now().as_microsecond() - began.as_microsecond()) as f64 / 1e6,
     };
+    // Detectors look into the texts for what a command has to change there.
+    let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
     Ok(Run { report, texts })
 }
 

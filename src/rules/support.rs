@@ -91,6 +91,107 @@ pub fn configured_layers(component: &Component) -> Vec<&Layer> {
     if files.is_empty() { component.layers.iter().collect() } else { files }
 }
 
+/// The layers that start the component on this host: [`configured_layers`] without what others stand before. etcd with a
+/// configuration file reads nothing else; a unit that is disabled and a script that nothing runs were left behind where an
+/// enabled unit or a manifest starts it; a container in a network of its own is not on the host's addresses.
+pub fn starting_layers<'a>(host: &Host, component: &'a Component) -> Vec<&'a Layer> {
+    let mut layers = configured_layers(component);
+    layers.retain(|layer| in_host_network(host, component, layer));
+    if component.name == ComponentName::Etcd && layers.iter().any(|layer| layer.kind == LayerKind::ConfigFile) {
+        layers.retain(|layer| layer.kind == LayerKind::ConfigFile);
+        return layers;
+    }
+    let is_certain = |layer: &&Layer| match layer.kind {
+        LayerKind::Manifest => true,
+        LayerKind::Unit => unit_behind(host, layer).is_none_or(|unit| unit.enabled == Some(true)),
+        LayerKind::Script | LayerKind::ConfigFile | LayerKind::Process => false,
+    };
+    if layers.iter().any(is_certain) {
+        layers.retain(|layer| is_certain(layer) || layer.kind == LayerKind::ConfigFile);
+    }
+    layers
+}
+
+/// Whether what a layer starts is on the host's own addresses, and not in a network namespace of its own.
+fn in_host_network(host: &Host, component: &Component, layer: &Layer) -> bool {
+    match layer.kind {
+        LayerKind::Manifest => {
+            let pods = host.kubernetes.static_pods.iter().flatten();
+            pods.filter(|pod| Some(pod.path.as_str()) == layer.origin.path()).all(|pod| pod.host_network)
+        }
+        LayerKind::Process => {
+            let Ok(processes) = &host.system.processes else { return true };
+            let namespace = |pid: u32| processes.iter().find(|process| process.pid == pid)?.network_namespace;
+            match (namespace(1), component.pid.and_then(namespace)) {
+                (Some(host), Some(own)) => host == own,
+                _ => true,
+            }
+        }
+        _ => true,
+    }
+}
+
+/// The unit that a layer was read from.
+pub fn unit_behind<'a>(host: &'a Host, layer: &Layer) -> Option<&'a crate::facts::unit::Unit> {
+    if layer.kind != LayerKind::Unit {
+        return None;
+    }
+    let path = layer.origin.path()?;
+    let mut of_path = host.units.iter().filter(|unit| unit.path == path);
+    // Instances of one template share its path: the one that is enabled.
+    let first = of_path.next()?;
+    Some(if first.enabled == Some(true) {
+        first
+    } else {
+        of_path.find(|unit| unit.enabled == Some(true)).unwrap_or(first)
+    })
+}
+
+/// The unit to restart after a file of this layer was edited: its own, the one that runs the script, or the one whose
+/// configuration file it is. None for a static pod, which the kubelet restarts by itself, and when no unit starts it.
+pub fn unit_to_restart<'a>(host: &'a Host, component: &Component, layer: &Layer) -> Option<&'a str> {
+    let unit = match layer.kind {
+        LayerKind::Unit => unit_behind(host, layer),
+        LayerKind::Script => {
+            let script = layer.origin.path()?;
+            let runs = |unit: &&crate::facts::unit::Unit| {
+                unit.exec_start.iter().flat_map(|command| &command.words).any(|word| word.value == script)
+            };
+            host.units.iter().find(runs)
+        }
+        LayerKind::ConfigFile => component.layers.iter().find_map(|layer| unit_behind(host, layer)),
+        LayerKind::Manifest | LayerKind::Process => None,
+    };
+    unit.map(|unit| unit.name.as_str())
+}
+
+/// Whether the kernel lets a process bind an address that no interface has; load balancers are set up so for an address
+/// that may come.
+pub fn binds_nonlocal(host: &Host, address: IpAddr) -> bool {
+    let key = if address.is_ipv4() { "net.ipv4.ip_nonlocal_bind" } else { "net.ipv6.ip_nonlocal_bind" };
+    matches!(host.sysctls.get(key), Some(Ok(value)) if value == "1")
+}
+
+/// Whether some host of the cluster is set up to carry an address that moves between hosts: keepalived's, kube-vip's.
+pub fn is_virtual(cluster: &crate::facts::Cluster, address: IpAddr) -> bool {
+    let is_it = |text: &str| text.split('/').next().is_some_and(|text| text.trim().parse() == Ok(address));
+    cluster.hosts.iter().any(|host| {
+        let keepalived = host.load_balancers.keepalived.iter().flatten();
+        let of_keepalived = keepalived
+            .flat_map(|keepalived| &keepalived.instances)
+            .flat_map(|instance| &instance.virtual_addresses)
+            .any(|known| is_it(&known.value));
+        let of_kube_vip =
+            host.kubernetes.static_pods.iter().flatten().flat_map(|pod| &pod.containers).any(|container| {
+                container.image.as_ref().is_some_and(|image| image.value.contains("kube-vip"))
+                    && ["address", "vip_address"]
+                        .iter()
+                        .any(|name| container.environment.get(*name).is_some_and(|value| is_it(&value.value)))
+            });
+        of_keepalived || of_kube_vip
+    })
+}
+
 /// What has to be restarted after a file of this layer was edited: the unit; nothing for a static pod, which the kubelet
 /// restarts by itself.
 pub fn unit_of(layer: &Layer) -> Option<&str> {

@@ -4,9 +4,13 @@ use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::component::{Component, ComponentName, LayerKind};
+use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
+use crate::facts::load_balancer::Frontend;
+use crate::facts::network::Listener;
+use crate::facts::topology::secure_port;
 use crate::origin::Sourced;
-use crate::rules::support::{Url, configured_layers, file_of, main_address, resolve, unit_of};
+use crate::rules::edit;
+use crate::rules::support::{Url, file_of, in_url, main_address, resolve, starting_layers, unit_to_restart};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -14,62 +18,126 @@ pub(super) const DETECTOR: Detector =
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { return };
-    let secure = loopback_flag(apiserver, "bind-address");
-    let Some((flag, value, layer)) = secure.or_else(|| insecure(context, host, apiserver)) else {
-        match sockets(host) {
-            Some(true) => verdict.fail(draft(context, host, apiserver).message("listens")),
-            Some(false) | None => verdict.pass(),
+    let mut judged = false;
+    for layer in starting_layers(host, apiserver) {
+        let secure = loopback_flag(layer, "bind-address");
+        let Some(setting) = secure.or_else(|| insecure(context, host, apiserver, layer)) else { continue };
+        judged = true;
+        if setting.flag == "bind-address" && (dialled_only_locally(context, host) || has_local_proxy(host, apiserver)) {
+            verdict.pass();
+        } else {
+            verdict.fail(configured(context, host, apiserver, layer, &setting));
         }
+    }
+    if judged {
         return;
-    };
-    if dialled_only_locally(context, host) || has_local_proxy(host, apiserver) {
-        return verdict.pass();
     }
-    let mut draft = draft(context, host, apiserver)
-        .value("flag", flag)
-        .value("old_address", &value.value)
-        .at(&host.name, &value.origin, "only processes of this host can connect")
-        .maybe_value("file", file_of(value));
-    if let Some(layer) = layer {
-        draft = draft.maybe_value("unit", unit_of(layer));
-        if layer.kind == LayerKind::Manifest {
-            draft = draft.value("manifest", file_of(value).unwrap_or_default());
+    match sockets(host) {
+        // What runs says otherwise than what the next start reads.
+        Some(true) if !dialled_only_locally(context, host) && !has_local_proxy(host, apiserver) => {
+            verdict.fail(listening(context, host, apiserver));
         }
+        Some(_) => verdict.pass(),
+        None => match apiserver.unread.first() {
+            Some(unread) if apiserver.flag("bind-address").is_none() => verdict.unknown(unread.clone()),
+            _ => verdict.pass(),
+        },
     }
-    if flag != "bind-address" {
-        draft = draft.message("insecure");
-    }
-    verdict.fail(draft);
 }
 
-type Setting<'a> = (&'static str, &'a Sourced<String>, Option<&'a crate::facts::component::Layer>);
+/// A flag with a loopback address.
+struct Setting {
+    flag: &'static str,
+    value: Sourced<String>,
+    /// Who dials the port from elsewhere: host, and where it says so.
+    dialled_by: Option<(String, Sourced<String>)>,
+}
 
-/// The flag with a loopback address, in the layer that the next start reads.
-fn loopback_flag<'a>(apiserver: &'a Component, flag: &'static str) -> Option<Setting<'a>> {
-    configured_layers(apiserver).into_iter().find_map(|layer| {
-        let value = layer.flags.get(flag)?.last()?;
-        let address: IpAddr = value.value.parse().ok()?;
-        address.is_loopback().then_some((flag, value, Some(layer)))
-    })
+fn loopback_flag(layer: &Layer, flag: &'static str) -> Option<Setting> {
+    let value = layer.flags.get(flag)?.last()?;
+    let address: IpAddr = value.value.parse().ok()?;
+    address.is_loopback().then(|| Setting { flag, value: value.clone(), dialled_by: None })
 }
 
 /// Before 1.20 the insecure port is bound to 127.0.0.1 unless told otherwise; that matters when another host dials it.
-fn insecure<'a>(context: &Context<'_>, host: &Host, apiserver: &'a Component) -> Option<Setting<'a>> {
+fn insecure(context: &Context<'_>, host: &Host, apiserver: &Component, layer: &Layer) -> Option<Setting> {
     let port = apiserver.flag("insecure-port").or_else(|| apiserver.flag("port"));
-    if port.is_some_and(|port| port.value == "0") || !dialled_by_http(context, host) {
+    if port.is_some_and(|port| port.value == "0") {
         return None;
     }
-    loopback_flag(apiserver, "insecure-bind-address").or_else(|| loopback_flag(apiserver, "address"))
+    let dialled_by = Some(dialled_by_http(context, host)?);
+    for flag in ["insecure-bind-address", "address"] {
+        if layer.flags.contains_key(flag) {
+            return loopback_flag(layer, flag).map(|setting| Setting { dialled_by, ..setting });
+        }
+    }
+    let value = apiserver.flag_or_default("insecure-bind-address").filter(|value| value.value == "127.0.0.1")?;
+    Some(Setting { flag: "insecure-bind-address", value, dialled_by })
 }
 
-/// Whether some other host is configured to dial this one's insecure port.
-fn dialled_by_http(context: &Context<'_>, host: &Host) -> bool {
-    context.cluster.hosts.iter().filter(|client| client.name != host.name).any(|client| {
-        client.components.iter().any(|component| {
-            ["master", "api-servers"].iter().flat_map(|flag| component.flag_items(flag)).any(|item| {
-                Url::parse(&item.value).is_some_and(|url| url.scheme != "https" && leads_to(client, &url, host))
-            })
-        })
+fn configured(
+    context: &Context<'_>,
+    host: &Host,
+    apiserver: &Component,
+    layer: &Layer,
+    Setting { flag, value, dialled_by }: &Setting,
+) -> Draft {
+    // All addresses of the same family.
+    let all = if value.value.contains(':') { "::" } else { "0.0.0.0" };
+    let mut draft = draft(context, host, apiserver)
+        .subject(*flag)
+        .value("flag", flag)
+        .value("old_address", &value.value)
+        .value("new_address", all)
+        .at(&host.name, &value.origin, "only processes of this host can connect")
+        .maybe_value("file", file_of(value))
+        .maybe_value("unit", unit_to_restart(host, apiserver, layer));
+    if layer.kind == LayerKind::Manifest {
+        draft = draft.maybe_value("manifest", layer.origin.path());
+    }
+    if *flag != "bind-address" {
+        draft = draft.message("insecure");
+        if let Some((client, dialled)) = dialled_by {
+            draft = draft.at(client, &dialled.origin, format!("{client} dials it")).value("client", client);
+        }
+        return draft;
+    }
+    if let Some(found) = edit::edit(host, &value.origin, (&value.value, all), (&value.value, all)) {
+        draft = draft.maybe_value("edit", edit::command(std::slice::from_ref(&found)));
+    }
+    draft
+}
+
+/// The process' sockets are the evidence, with its own flag when it has one.
+fn listening(context: &Context<'_>, host: &Host, apiserver: &Component) -> Draft {
+    let mut draft = draft(context, host, apiserver).message("listens").subject("bind-address");
+    for listener in own_listeners(host) {
+        draft = draft.at(
+            &host.name,
+            &listener.origin,
+            format!("kube-apiserver listens on {}:{}", in_url(listener.address), listener.port),
+        );
+    }
+    let of_process = apiserver.layers.iter().filter(|layer| layer.kind == LayerKind::Process);
+    for value in of_process.filter_map(|layer| layer.flags.get("bind-address")?.last()) {
+        draft = draft
+            .at(&host.name, &value.origin, "what runs was started with it; files say otherwise")
+            .value("restart", "true");
+    }
+    draft
+}
+
+/// Which other host is configured to dial this one's insecure port, and where.
+fn dialled_by_http(context: &Context<'_>, host: &Host) -> Option<(String, Sourced<String>)> {
+    context.cluster.hosts.iter().filter(|client| client.name != host.name).find_map(|client| {
+        let dialled = client
+            .components
+            .iter()
+            .flat_map(|component| ["master", "api-servers"].into_iter().flat_map(|flag| component.flag_items(flag)));
+        let dialled = dialled.into_iter().find(|item| {
+            Url::parse(&item.value).is_some_and(|url| url.scheme != "https" && leads_to(client, &url, host))
+        });
+        dialled.map(|item| (client.name.clone(), item))
     })
 }
 
@@ -81,12 +149,17 @@ fn leads_to(client: &Host, url: &Url, host: &Host) -> bool {
 
 /// Whether the apiserver's listening sockets are all on loopback; none when they could not be read or it has none.
 fn sockets(host: &Host) -> Option<bool> {
-    let listeners = host.network.as_ref().ok()?.listeners.as_ref().ok()?;
-    let own: Vec<_> = listeners
-        .iter()
-        .filter(|listener| listener.process.as_ref().is_some_and(|process| process.name.starts_with("kube-apiserver")))
-        .collect();
+    let own = own_listeners(host);
     (!own.is_empty()).then(|| own.iter().all(|listener| listener.address.is_loopback()))
+}
+
+fn own_listeners(host: &Host) -> Vec<&Listener> {
+    let listeners = host.network.iter().flat_map(|network| &network.listeners).flatten();
+    // The kernel cuts names at 15 characters.
+    let is_own = |listener: &&Listener| {
+        listener.process.as_ref().is_some_and(|process| process.name.starts_with("kube-apiserver"))
+    };
+    listeners.filter(is_own).collect()
 }
 
 /// Whether every kubeconfig and flag that was given leads to this host's loopback: a host of its own, that nobody else
@@ -110,12 +183,14 @@ fn dialled_only_locally(context: &Context<'_>, host: &Host) -> bool {
 
 /// Whether a proxy of this host takes connections from outside and hands them to the loopback port.
 fn has_local_proxy(host: &Host, apiserver: &Component) -> bool {
-    let port = apiserver.flag("secure-port").map_or("6443", |port| port.value.as_str()).to_owned();
+    let port = secure_port(apiserver);
     let balancers = &host.load_balancers;
     [&balancers.haproxy, &balancers.nginx].into_iter().filter_map(|proxy| proxy.as_ref().ok()?.as_ref()).any(|proxy| {
-        proxy.frontends.iter().flat_map(|frontend| &frontend.backends).any(|backend| {
-            Url::parse(&backend.address.value)
-                .is_some_and(|url| url.is_loopback() && url.port.is_some_and(|known| known.to_string() == port))
+        let faces_outside = |frontend: &&Frontend| {
+            frontend.listen.iter().any(|listen| Url::parse(&listen.value).is_none_or(|url| !url.is_loopback()))
+        };
+        proxy.frontends.iter().filter(faces_outside).flat_map(|frontend| &frontend.backends).any(|backend| {
+            Url::parse(&backend.address.value).is_some_and(|url| url.is_loopback() && url.port == Some(port))
         })
     })
 }
@@ -127,18 +202,16 @@ fn draft(context: &Context<'_>, host: &Host, apiserver: &Component) -> Draft {
         .or_else(|| apiserver.version.as_ref().map(|version| version.value.clone()));
     let mut draft = Draft::new().maybe_value("version", version);
     if let Ok(network) = &host.network {
-        draft = draft.maybe_value("own_address", main_address(network));
-        if let Ok(listeners) = &network.listeners {
-            for listener in listeners.iter().filter(|listener| {
-                listener.process.as_ref().is_some_and(|process| process.name.starts_with("kube-apiserver"))
-                    && listener.address.is_loopback()
-            }) {
-                let pid = listener.process.as_ref().map_or(0, |process| process.pid);
-                draft = draft.note(format!(
-                    "kube-apiserver (process {pid}) listens on {}:{} and on no other address",
-                    listener.address, listener.port
-                ));
-            }
+        draft = draft.maybe_value("own_address", main_address(network)).value("port", secure_port(apiserver));
+    }
+    if sockets(host) == Some(true) {
+        for listener in own_listeners(host) {
+            let pid = listener.process.as_ref().map_or(0, |process| process.pid);
+            let address = in_url(listener.address);
+            draft = draft.note(format!(
+                "kube-apiserver (process {pid}) listens on {address}:{} and on no other address",
+                listener.port
+            ));
         }
     }
     draft

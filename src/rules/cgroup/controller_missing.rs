@@ -1,9 +1,10 @@
 //! cgroup-controller-missing: the kernel does not offer a controller, because it was switched off at boot or left out.
 
-use super::required::{Standing, required, standing};
+use super::required::{Standing, disabling_argument, is_v2, required, standing};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::system::{CgroupMode, Cgroups};
+use crate::facts::system::Cgroups;
+use crate::origin::{Origin, Unknown};
 use crate::rules::support::{in_words, runs_containers};
 use crate::rules::{Context, Detector, Judge};
 
@@ -16,29 +17,30 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     let Some(cgroups) = verdict.known(&host.system.cgroups) else { return };
     // Without a single row the kernel has no v1 at all, which says nothing of what v2 offers.
-    if cgroups.controllers.is_empty() && cgroups.mode != CgroupMode::V2 {
+    if cgroups.controllers.is_empty() && !is_v2(cgroups) {
         return;
     }
     let (mut disabled, mut absent) = (Vec::new(), Vec::new());
-    for &controller in required(cgroups) {
-        match standing(cgroups, controller) {
+    for controller in required(context, host, cgroups) {
+        match standing(host, cgroups, controller) {
             Standing::Disabled => disabled.push(controller.to_owned()),
             Standing::NotCompiled => absent.push(controller.to_owned()),
             Standing::Usable | Standing::NotMounted => verdict.pass(),
-            Standing::Unknown => {}
+            Standing::Unknown => {
+                verdict.unknown(
+                    Unknown::new(controller, "cgroup.controllers could not be read").with_remedy("run as root"),
+                );
+            }
         }
     }
     if !disabled.is_empty() {
         let mut draft = drafted(host, cgroups, &disabled, "switched off in the kernel").message("disabled");
         draft = draft.value("kernel_argument", boot_arguments(&disabled));
-        if let Ok(arguments) = &host.system.kernel_arguments
-            && let Some(cause) = arguments.iter().find(|argument| {
-                argument.strip_prefix("cgroup_disable=").is_some_and(|list| {
-                    list.split(',').any(|name| disabled.iter().any(|controller| controller == name))
-                })
-            })
-        {
-            draft = draft.note(format!("the kernel was started with {cause}")).value("disabling_argument", cause);
+        let names: Vec<&str> = disabled.iter().map(String::as_str).collect();
+        if let Some(cause) = disabling_argument(host, &names) {
+            draft = draft
+                .at(&host.name, &Origin::file("/proc/cmdline", None), format!("the kernel was started with {cause}"))
+                .value("disabling_argument", cause);
         }
         verdict.fail(draft);
     }

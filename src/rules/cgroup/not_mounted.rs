@@ -1,11 +1,11 @@
 //! cgroup-not-mounted: a controller that the kernel offers is mounted nowhere.
 
-use super::required::{Standing, required, standing};
+use super::required::{Standing, is_v2, required, standing};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::log::LogHit;
-use crate::facts::system::CgroupMode;
-use crate::origin::Unknown;
+use crate::facts::system::Cgroups;
+use crate::origin::{Origin, Unknown};
 use crate::rules::support::{in_words, runs_containers};
 use crate::rules::{Context, Detector, Judge, Refined};
 
@@ -18,8 +18,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     let Some(cgroups) = verdict.known(&host.system.cgroups) else { return };
     let mut missing = Vec::new();
-    for &controller in required(cgroups) {
-        match standing(cgroups, controller) {
+    for controller in required(context, host, cgroups) {
+        match standing(host, cgroups, controller) {
             Standing::Usable => verdict.pass(),
             Standing::NotMounted => missing.push(controller.to_owned()),
             Standing::Unknown => {
@@ -34,45 +34,68 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if missing.is_empty() {
         return;
     }
-    let mut draft = Draft::new().value("controllers", in_words(&missing)).value("controller", &missing[0]).note(
-        match cgroups.mode {
-            CgroupMode::None => "no cgroup filesystem is mounted at all".to_owned(),
-            CgroupMode::V2 => "cgroup v2 is mounted, and these are not in its root's cgroup.controllers".to_owned(),
-            CgroupMode::V1 | CgroupMode::Hybrid => {
-                let mounted: Vec<String> = cgroups.mounted_v1.keys().cloned().collect();
-                format!("mounted are {}", in_words(&mounted))
-            }
-        },
-    );
+    let v2 = is_v2(cgroups);
+    let mounted: Vec<String> = cgroups.mounted_v1.keys().filter(|name| !name.starts_with("name=")).cloned().collect();
+    let mut draft =
+        Draft::new().value("controllers", in_words(&missing)).value("controller", &missing[0]).note(if v2 {
+            "cgroup v2 is mounted, and its root's cgroup.controllers does not list it".to_owned()
+        } else if mounted.is_empty() {
+            "no cgroup controller is mounted at all".to_owned()
+        } else {
+            format!("mounted are {}", in_words(&mounted))
+        });
+    let label =
+        if v2 { "the controllers that the kernel offers here" } else { "enabled in the kernel, mounted nowhere" };
     for controller in &missing {
         let row = cgroups.controllers.iter().find(|row| &row.name == controller);
-        let origin = row.map_or(&cgroups.origin, |row| &row.origin);
-        draft = draft.at(&host.name, origin, "enabled in the kernel, mounted nowhere");
+        let origin = match (v2, row) {
+            (true, _) => &Origin::file("/sys/fs/cgroup/cgroup.controllers", None),
+            (false, row) => row.map_or(&cgroups.origin, |row| &row.origin),
+        };
+        draft = draft.at(&host.name, origin, label);
+        if v2 {
+            break;
+        }
     }
-    if cgroups.mode == CgroupMode::V2 {
+    if v2 {
         draft = draft.message("not_delegated").value("v2", "true");
+        let elsewhere = missing.iter().filter_map(|controller| {
+            Some(format!("{controller} is mounted as cgroup v1 at {}", cgroups.mounted_v1.get(controller)?))
+        });
+        draft = elsewhere.fold(draft, Draft::note);
     } else {
-        let directories: Vec<String> =
-            missing.iter().map(|controller| format!("/sys/fs/cgroup/{controller}")).collect();
-        // A shell loop needs no more lines the more controllers are missing.
-        draft = draft
-            .value("directories", directories.join(" "))
-            .value("controller_list", missing.join(" "))
-            .value("mount_commands", mount_commands(&missing, cgroups.mode));
+        draft = draft.value("mount_commands", mount_commands(cgroups, &missing));
     }
     verdict.fail(draft);
 }
 
-/// One command that makes and mounts each missing hierarchy, as systemd would have at boot.
-fn mount_commands(missing: &[String], mode: CgroupMode) -> String {
-    let tmpfs = if mode == CgroupMode::None {
-        "mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=0755 cgroup /sys/fs/cgroup; "
-    } else {
-        ""
-    };
+/// One command that makes and mounts each missing hierarchy, as systemd would have at boot. Controllers that a hierarchy
+/// still holds together can only be mounted together.
+fn mount_commands(cgroups: &Cgroups, missing: &[String]) -> String {
+    let row = |name: &str| cgroups.controllers.iter().find(|row| row.name == name);
+    let mut groups: Vec<String> = Vec::new();
+    for controller in missing {
+        let hierarchy = row(controller).map_or(0, |row| row.hierarchy);
+        let together: Vec<&str> = match hierarchy {
+            0 => vec![controller],
+            _ => cgroups
+                .controllers
+                .iter()
+                .filter(|row| row.hierarchy == hierarchy)
+                .map(|row| row.name.as_str())
+                .collect(),
+        };
+        let group = together.join(",");
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let any = cgroups.mounted_v1.values().any(|target| target.starts_with("/sys/fs/cgroup/"));
+    let tmpfs =
+        if any { "" } else { "mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=0755 cgroup /sys/fs/cgroup; " };
     format!(
         "{tmpfs}for c in {}; do mkdir -p /sys/fs/cgroup/$c; mountpoint -q /sys/fs/cgroup/$c || mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c; done",
-        missing.join(" ")
+        groups.join(" ")
     )
 }
 
@@ -82,6 +105,6 @@ fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
         return Refined::Keep(Vec::new());
     };
     let mut named = named.split_whitespace().map(str::to_lowercase).peekable();
-    let all_usable = named.peek().is_some() && named.all(|name| standing(cgroups, &name) == Standing::Usable);
+    let all_usable = named.peek().is_some() && named.all(|name| standing(host, cgroups, &name) == Standing::Usable);
     if all_usable { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::component::{ComponentName, split_items};
+use crate::engine::verdict::Draft;
+use crate::facts::component::{Component, ComponentName, Layer, split_items};
 use crate::facts::{Cluster, Host};
-use crate::origin::Sourced;
-use crate::rules::support::{Url, is_running, owners, resolve};
+use crate::origin::{Origin, Sourced, Unknown};
+use crate::report::{Evidence, EvidenceKind};
+use crate::rules::support::{Url, in_words, is_running, owners, resolve, starting_layers, unit_behind};
 
 /// Whether a member takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,35 @@ impl Membership {
 
     pub fn names(&self, state: MemberState) -> Vec<String> {
         self.members.iter().filter(|member| member.state == state).map(|member| member.name.clone()).collect()
+    }
+
+    /// What is to be said while some members' state is not known.
+    pub fn unseen(&self) -> Option<Unknown> {
+        let unknown = self.names(MemberState::Unknown);
+        let why = format!(
+            "of {} members {} run, {} were not looked at",
+            self.total(),
+            self.names(MemberState::Up).len(),
+            in_words(&unknown)
+        );
+        (!unknown.is_empty())
+            .then(|| Unknown::new("etcd quorum", why).with_remedy("give the evidence of their hosts too"))
+    }
+
+    /// The draft with one piece of evidence for each member in this state.
+    pub fn with_evidence(&self, mut draft: Draft, state: MemberState) -> Draft {
+        for member in self.members.iter().filter(|member| member.state == state) {
+            let label = format!("{}: {}", member.name, member.reason);
+            draft = draft.evidence(match &member.named_at {
+                Some((named_on, item)) => Evidence::new(EvidenceKind::Cluster, named_on, item.origin.clone(), label),
+                None => {
+                    let host = member.host.as_ref().unwrap_or(&member.name);
+                    let origin = Origin::answer(format!("the processes of {host}"));
+                    Evidence::new(EvidenceKind::Cluster, host, origin, label)
+                }
+            });
+        }
+        draft
     }
 
     pub fn hosts(&self, state: MemberState) -> Vec<String> {
@@ -109,58 +140,82 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
     let mut members: BTreeMap<String, Member> = BTreeMap::new();
     let mut lists: Vec<Vec<String>> = Vec::new();
     let mut joined_later = false;
-    let mut stacked = false;
     for host in &cluster.hosts {
-        let etcd = host.component(ComponentName::Etcd);
-        if let Some(etcd) = etcd {
-            joined_later |= etcd.flag("initial-cluster-state").is_some_and(|state| state.value == "existing");
-            let mut list = Vec::new();
-            for item in etcd.flag_items("initial-cluster") {
-                let Some((name, url)) = item.value.split_once('=') else { continue };
-                list.push(format!("{name}={url}"));
-                let owner = Url::parse(url).and_then(|url| host_of(cluster, host, &url));
-                let key = owner.map_or_else(|| name.to_owned(), |owner| owner.name.clone());
-                members.entry(key).or_insert_with(|| member(name, owner, Some((host.name.clone(), item.clone()))));
-            }
-            list.sort();
-            if !list.is_empty() {
-                lists.push(list);
-            }
-            if etcd.pid.is_some() || !etcd.layers.is_empty() {
-                let name = etcd.flag("name").map_or(host.name.clone(), |name| name.value.clone());
-                let entry = members.entry(host.name.clone()).or_insert_with(|| member(&name, Some(host), None));
-                entry.host = Some(host.name.clone());
-            }
+        let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| takes_part(host, etcd)) else { continue };
+        joined_later |= etcd.flag("initial-cluster-state").is_some_and(|state| state.value == "existing");
+        let mut list = Vec::new();
+        for item in etcd.flag_items("initial-cluster") {
+            let Some((name, url)) = item.value.split_once('=') else { continue };
+            list.push(format!("{name}={url}"));
+            let owner = Url::parse(url).and_then(|url| host_of(cluster, host, &url));
+            let key = owner.map_or_else(|| name.to_owned(), |owner| owner.name.clone());
+            members.entry(key).or_insert_with(|| member(name, owner, Some((host.name.clone(), item.clone()))));
         }
-        if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {
-            let endpoints = apiserver.flag_items("etcd-servers");
-            for item in &endpoints {
-                let Some(url) = Url::parse(&item.value) else { continue };
-                // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
-                let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
-                let key = owner.map_or_else(|| url.host.clone(), |owner| owner.name.clone());
-                let known = !url.is_loopback() && members.values().any(|member| names_url(member, &url));
-                // Underline the file that the next start reads, not the process.
-                let item = apiserver
-                    .flag_in_file("etcd-servers")
-                    .map(split_items)
-                    .and_then(|items| items.into_iter().find(|known| known.value == item.value))
-                    .unwrap_or_else(|| item.clone());
-                stacked |= url.is_loopback();
-                if !known {
-                    members
-                        .entry(key.clone())
-                        .or_insert_with(|| member(&key, owner, Some((host.name.clone(), item.clone()))));
-                }
+        list.sort();
+        if !list.is_empty() {
+            lists.push(list);
+        }
+        // A host whose list calls it by an address that it does not have is in the list by its name.
+        let name = etcd.flag("name").map_or(host.name.clone(), |name| name.value.clone());
+        let listed = members.iter().find(|(_, known)| known.host.is_none() && known.name == name);
+        if let Some(key) = listed.map(|(key, _)| key.clone()) {
+            members.remove(&key);
+        }
+        let named_at = etcd.flag("name").map(|name| (host.name.clone(), name.clone()));
+        members.entry(host.name.clone()).or_insert_with(|| member(&name, Some(host), named_at));
+    }
+    let agreed = !joined_later && !lists.is_empty() && lists.windows(2).all(|pair| pair[0] == pair[1]);
+    // kubeadm's first master lists itself alone, however many joined after it.
+    let whole = agreed && lists.iter().any(|list| list.len() > 1);
+    let mut found_more = false;
+    for host in cluster.hosts.iter().filter(|_| !whole) {
+        let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { continue };
+        for item in apiserver.flag_items("etcd-servers") {
+            let Some(url) = Url::parse(&item.value) else { continue };
+            // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
+            let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
+            let key = owner.map_or_else(|| url.host.clone(), |owner| owner.name.clone());
+            let named = !url.is_loopback() && members.values().any(|member| names_url(member, &url));
+            if members.contains_key(&key) || named {
+                continue;
             }
+            // Underline the file that the next start reads, not the process.
+            let item = apiserver
+                .flag_in_file("etcd-servers")
+                .map(split_items)
+                .and_then(|items| items.into_iter().find(|known| known.value == item.value))
+                .unwrap_or(item);
+            // A gateway or proxy answers at the address of a host that is no member.
+            if owner
+                .and_then(|owner| Some((owner, owner.component(ComponentName::Etcd)?)))
+                .is_some_and(|(owner, etcd)| !takes_part(owner, etcd) && etcd.pid.is_some())
+            {
+                continue;
+            }
+            found_more = true;
+            members.insert(key.clone(), member(&key, owner, Some((host.name.clone(), item.clone()))));
         }
     }
     if members.is_empty() {
         return None;
     }
-    // Each master of a stacked cluster knows the members of the time when it joined, so the list may lack later ones.
-    let complete = !joined_later && !stacked && lists.windows(2).all(|pair| pair[0] == pair[1]) && !lists.is_empty();
-    Some(Membership { members: members.into_values().collect(), complete })
+    Some(Membership { members: members.into_values().collect(), complete: agreed && !found_more })
+}
+
+/// Whether the host's etcd is a member: not a proxy (`--proxy` before 3.5) or gateway, and not a unit that was left behind
+/// disabled.
+fn takes_part(host: &Host, etcd: &Component) -> bool {
+    let proxies = etcd.flag("proxy").is_some_and(|proxy| matches!(proxy.value.as_str(), "on" | "readonly"));
+    let starts = |layer: &&Layer| unit_behind(host, layer).is_none_or(|unit| unit.enabled != Some(false));
+    let forwards = |layer: &Layer| {
+        layer.arguments.first().is_some_and(|word| matches!(word.value.as_str(), "gateway" | "grpc-proxy"))
+    };
+    let layers = starting_layers(host, etcd);
+    let is_set_up = layers.iter().any(|layer| starts(layer) && !forwards(layer));
+    // Where nothing is enabled at all, systemd's links were not given or somebody starts it by hand.
+    let by_hand = || layers.iter().any(|layer| layer.flags.contains_key("initial-cluster"));
+    let runs = etcd.pid.is_some() && !etcd.layers.first().is_some_and(forwards);
+    !proxies && (runs || is_set_up || by_hand())
 }
 
 /// Whether the member was named by a URL with the same host.

@@ -1,10 +1,8 @@
 //! etcd-quorum-fragile: one failure from losing quorum, or a member count that gains nothing.
 
-use super::membership::{MemberState, membership};
+use super::membership::{MemberState, Membership, membership};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::ComponentName;
-use crate::origin::Origin;
-use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge};
 
@@ -27,57 +25,48 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         hosts
     };
     let draft = |message: &str| {
-        let mut draft = Draft::new()
+        let draft = Draft::new()
             .message(message)
             .value("total", total)
             .value("up", at_most)
             .value("quorum", quorum)
-            .value("missing", in_words(&down))
+            .maybe_value("missing", (!down.is_empty()).then(|| in_words(&down)))
             .hosts(hosts());
-        for member in membership.members.iter().filter(|member| member.state == MemberState::Down) {
-            let host = member.host.clone().unwrap_or_else(|| member.name.clone());
-            draft = draft.evidence(match &member.named_at {
-                Some((named_on, item)) => Evidence::new(
-                    EvidenceKind::Cluster,
-                    named_on,
-                    item.origin.clone(),
-                    format!("{}: {}", member.name, member.reason),
-                ),
-                None => Evidence::new(
-                    EvidenceKind::Cluster,
-                    &host,
-                    Origin::answer(format!("the processes of {host}")),
-                    format!("{}: {}", member.name, member.reason),
-                ),
-            });
-        }
-        draft
+        membership.with_evidence(draft, MemberState::Down)
     };
     if !membership.complete && !down.is_empty() && total > 1 {
         // How many there are is not known; that one is down is.
         return verdict.fail(draft("member_down"));
     }
     if !down.is_empty() && at_most == quorum {
-        return verdict.fail(draft("one_failure_left"));
+        let unseen = membership.names(MemberState::Unknown);
+        return verdict.fail(if unseen.is_empty() {
+            draft("one_failure_left")
+        } else {
+            draft("at_best_one_failure_left").note(format!("whether {} run is not known", in_words(&unseen)))
+        });
     }
     if !membership.complete {
         return;
     }
     if total == 1 && apiservers > 1 {
-        verdict.fail(draft("single"));
+        verdict.fail(evidence_of_members(draft("single"), &membership));
     } else if total > 1 && total.is_multiple_of(2) {
-        verdict.fail(draft("even").evidence_of_members(&membership));
+        verdict.fail(evidence_of_members(draft("even"), &membership));
+    } else if let Some(unknown) = membership.unseen() {
+        verdict.unknown(unknown);
     } else {
         verdict.pass();
     }
 }
 
-impl Draft {
-    /// Where the members are named, for a count that is itself the fault.
-    fn evidence_of_members(mut self, membership: &super::membership::Membership) -> Draft {
-        if let Some((host, item)) = membership.members.iter().find_map(|member| member.named_at.as_ref()) {
-            self = self.at(host, &item.origin, format!("{} members", membership.total()));
+/// Where the members are named, for a count that is itself the fault.
+fn evidence_of_members(draft: Draft, membership: &Membership) -> Draft {
+    match membership.members.iter().find_map(|member| member.named_at.as_ref()) {
+        Some((host, item)) => {
+            let members = if membership.total() == 1 { "member" } else { "members" };
+            draft.at(host, &item.origin, format!("{} {members}", membership.total()))
         }
-        self
+        None => membership.with_evidence(draft, MemberState::Up),
     }
 }

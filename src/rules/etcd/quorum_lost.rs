@@ -2,8 +2,7 @@
 
 use super::membership::{MemberState, Membership, membership};
 use crate::engine::verdict::{Draft, Verdict};
-use crate::origin::{Origin, Unknown};
-use crate::report::{Evidence, EvidenceKind};
+use crate::origin::Unknown;
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge};
 
@@ -18,32 +17,22 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         if up.len() >= quorum {
             return verdict.pass();
         }
-        return verdict.unknown(
-            Unknown::new(
-                "etcd quorum",
-                format!(
-                    "of {total} members {} run, {} were not looked at",
-                    up.len(),
-                    in_words(&membership.names(MemberState::Unknown))
-                ),
-            )
-            .with_remedy("give the evidence of their hosts too"),
-        );
+        match membership.unseen() {
+            Some(unknown) => verdict.unknown(unknown),
+            None => verdict.pass(),
+        }
+        return;
     }
     if total == 1 {
         return;
     }
     // Members that nobody named may run; then only what etcd itself says or does proves the loss.
     if !membership.complete && !says_so(context) {
+        let down = in_words(&membership.names(MemberState::Down));
+        let why = format!("down: {down}; and the cluster may have more members than these files name");
         return verdict.unknown(
-            Unknown::new(
-                "etcd quorum",
-                format!(
-                    "{} is down, and the cluster may have more members than these files name",
-                    in_words(&membership.names(MemberState::Down))
-                ),
-            )
-            .with_remedy("give the evidence of all masters, or run the check live on one"),
+            Unknown::new("etcd quorum", why)
+                .with_remedy("give the evidence of all masters, or run the check live on one"),
         );
     }
     verdict.fail(draft(&membership, context));
@@ -76,17 +65,7 @@ fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
     if membership.complete {
         draft = draft.note(format!("{} members need {} to agree", membership.total(), membership.quorum()));
     }
-    for member in membership.members.iter().filter(|member| member.state == MemberState::Down) {
-        let host = member.host.clone().unwrap_or_else(|| member.name.clone());
-        let label = format!("{}: {}", member.name, member.reason);
-        let evidence = match &member.named_at {
-            Some((named_on, item)) => Evidence::new(EvidenceKind::Cluster, named_on, item.origin.clone(), label),
-            None => {
-                Evidence::new(EvidenceKind::Cluster, &host, Origin::answer(format!("the processes of {host}")), label)
-            }
-        };
-        draft = draft.evidence(evidence);
-    }
+    draft = membership.with_evidence(draft, MemberState::Down);
     // On a static-pod master the member is gone because its manifest is.
     let stacked = context.cluster.hosts.iter().any(|host| {
         down.contains(&host.name)

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::component::{Component, ComponentName};
+use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
 use crate::facts::network::Network;
 use crate::origin::{Origin, Unknown};
 use crate::report::Severity;
-use crate::rules::support::{addresses_in_words, is_container_interface, main_address, unit_of};
+use crate::rules::edit;
+use crate::rules::support::{addresses_in_words, main_address, starting_layers, unit_to_restart};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "host-no-default-route", judge: Judge::Host(judge), refine: None };
@@ -25,8 +26,11 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if apiserver.is_none() && (!context.preflight || kubeadm_names_an_address) {
         return;
     }
-    if apiserver.is_some_and(chooses_no_address) {
+    if apiserver.is_some_and(|apiserver| is_given_an_address(host, apiserver)) {
         return verdict.pass();
+    }
+    if let Some(unread) = apiserver.and_then(|apiserver| apiserver.unread.first()) {
+        return verdict.unknown(unread.clone());
     }
     let Some(network) = verdict.known(&host.network) else { return };
     let (v4, v6) = (&network.routes_v4, &network.routes_v6);
@@ -41,50 +45,80 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 }
 
 /// An address given by flag needs no route to be found: kube-apiserver looks for one only when neither is given (a
-/// loopback or unspecified bind address counts as not given).
-fn chooses_no_address(apiserver: &Component) -> bool {
-    let specific = |flag: &str| {
-        apiserver
-            .flag(flag)
+/// loopback or unspecified bind address counts as not given). What the next start reads counts: a process that found a
+/// route once needs none any more.
+fn is_given_an_address(host: &Host, apiserver: &Component) -> bool {
+    let specific = |layer: &Layer, flag: &str| {
+        let value = layer.flags.get(flag).and_then(|values| values.last());
+        value
             .and_then(|value| value.value.parse::<IpAddr>().ok())
             .is_some_and(|address| !address.is_unspecified() && !address.is_loopback())
     };
-    specific("advertise-address") || specific("bind-address")
+    let layers = starting_layers(host, apiserver);
+    !layers.is_empty()
+        && layers.into_iter().all(|layer| specific(layer, "advertise-address") || specific(layer, "bind-address"))
 }
 
 fn draft(host: &Host, apiserver: Option<&Component>, network: &Network) -> Draft {
+    // Beside the table that the addresses were read from: /proc/net, or /proc/1/net of an archive.
+    let directory = network.origin.path().and_then(|path| path.rsplit_once('/')).map_or("/proc/net", |(path, _)| path);
     let mut draft = Draft::new()
-        .at(&host.name, &Origin::file("/proc/net/route", None), "no default route (destination 00000000)")
+        .at(&host.name, &Origin::file(format!("{directory}/route"), None), "no default route (destination 00000000)")
         .note(addresses_in_words(&host.name, network));
+    let rejecting = network.routes_v4.iter().flatten().find(|route| route.destination.prefix_len() == 0);
+    if let Some(route) = rejecting {
+        draft = draft.at(&host.name, &route.origin, "this default route leads nowhere");
+    }
     if let Some(address) = main_address(network) {
-        let interface = network
-            .interfaces
-            .iter()
-            .find(|interface| interface.addresses.iter().any(|net| net.addr() == address))
-            .filter(|interface| !is_container_interface(&interface.name));
+        let interface =
+            network.interface_of(address).filter(|interface| !interface.name.is_empty()).map(|known| &known.name);
         draft = draft
             .value("address", address)
-            .maybe_value("interface", interface.map(|interface| &interface.name))
-            .maybe_value("gateway", gateway(host, network, address));
+            .maybe_value("interface", interface)
+            .maybe_value("gateway", gateway(network, address));
     }
-    if let Some(apiserver) = apiserver
-        && let Some(layer) = apiserver.layers.first()
-    {
-        draft = draft
-            .at(&host.name, &layer.origin, "neither --advertise-address nor a specific --bind-address is given here")
-            .maybe_value("manifest", layer.origin.path())
-            .maybe_value("unit", unit_of(layer));
-    }
-    if apiserver.is_none() {
+    if let Some(apiserver) = apiserver {
+        for layer in starting_layers(host, apiserver) {
+            draft = draft
+                .at(
+                    &host.name,
+                    &layer.origin,
+                    "neither --advertise-address nor a specific --bind-address is given here",
+                )
+                .maybe_value("unit", unit_to_restart(host, apiserver, layer));
+            if layer.kind == LayerKind::Manifest {
+                draft = draft.maybe_value("manifest", layer.origin.path());
+            }
+            if let Some(address) = main_address(network) {
+                draft = draft.maybe_value("edit", edit_to_advertise(host, layer, address));
+            }
+        }
+    } else {
         draft = draft.severity(Severity::Warning);
     }
     draft
 }
 
-/// A likely gateway: one that another route goes through, or the name server in the same network.
-fn gateway(host: &Host, network: &Network, address: IpAddr) -> Option<IpAddr> {
+/// The command that gives kube-apiserver the address: in the place of one that counts as none, else as a flag before the
+/// first.
+fn edit_to_advertise(host: &Host, layer: &Layer, address: IpAddr) -> Option<String> {
+    let new = address.to_string();
+    if let Some(value) = layer.flags.get("advertise-address").and_then(|values| values.last()) {
+        let pair = (value.value.as_str(), new.as_str());
+        return edit::command(&[edit::edit(host, &value.origin, pair, pair)?]);
+    }
+    // What stands in a variable may be other components' as well.
+    let first = layer.spelt.iter().find(|flag| flag.origin.via.is_none())?;
+    let flag = format!("--advertise-address={address}");
+    if layer.kind == LayerKind::Manifest {
+        return edit::item_before(host, &first.origin, &flag);
+    }
+    edit::command(&[edit::edit(host, &first.origin, (&first.value, &format!("{flag} {}", first.value)), ("", ""))?])
+}
+
+/// A router of the address' own network that another route goes through: most likely it leads elsewhere too.
+fn gateway(network: &Network, address: IpAddr) -> Option<IpAddr> {
     let net = network.addresses().find(|(_, net)| net.addr() == address)?.1;
-    let inside = |candidate: &IpAddr| net.contains(candidate) && *candidate != address;
-    let nameservers = host.names.resolv_conf.iter().flat_map(|conf| conf.nameservers.iter().map(|server| server.value));
-    nameservers.into_iter().find(inside)
+    let routes = network.routes_v4.iter().chain(&network.routes_v6).flatten();
+    routes.filter_map(|route| route.gateway).find(|gateway| net.contains(gateway) && *gateway != address)
 }

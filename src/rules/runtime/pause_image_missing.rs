@@ -3,10 +3,11 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
+use crate::facts::log::LogHit;
 use crate::facts::probe::Probes;
 use crate::origin::{Origin, Sourced};
 use crate::report::{Confidence, Evidence, EvidenceKind};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "pause-image-missing", judge: Judge::Host(judge), refine: Some(refine) };
@@ -25,15 +26,15 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             }
         }
     }
-    if uses_docker(host) {
-        if let Some(docker) = &host.probes.docker {
-            any = true;
-            if let Some(docker) = verdict.known(docker)
-                && let Some(images) = verdict.known(&docker.images)
-                && let Some(image) = configured_for_docker(host)
-            {
-                compare(host, &image.value, Some(image.origin), images, "docker", "the docker API", verdict);
-            }
+    if uses_docker(host)
+        && let Some(docker) = &host.probes.docker
+    {
+        any = true;
+        if let Some(docker) = verdict.known(docker)
+            && let Some(images) = verdict.known(&docker.images)
+            && let Some(image) = configured_for_docker(host)
+        {
+            compare(host, &image.value, Some(image.origin), images, "docker", "the docker API", verdict);
         }
     }
     if !any && (host.component(ComponentName::Kubelet).is_some() || host.probes.taken) {
@@ -62,6 +63,9 @@ fn compare(
         // The next pod would have it pulled: that this fails is what a log has to say.
         .confidence(Confidence::Low)
         .severity(crate::report::Severity::Warning);
+    for (name, value) in parts(image) {
+        draft = draft.value(name, value);
+    }
     if let Some(origin) = &origin {
         draft = draft
             .at(&host.name, origin, "not among the images that the runtime has")
@@ -126,23 +130,43 @@ fn normalized(image: &str) -> String {
     }
 }
 
-/// A message about an image that is not the sandbox' is image-pull-failed's.
-fn refine(_: &Context<'_>, host: &Host, hit: &crate::facts::log::LogHit) -> crate::rules::Refined {
-    use crate::rules::Refined;
-    let Some(image) = hit.captures.get("image") else { return Refined::Keep(Vec::new()) };
-    let configured = configured_for_cri(host).or_else(|| configured_for_docker(host));
-    let is_pause = image.contains("pause") || image.contains("pod-infrastructure");
-    match configured {
-        Some(configured) if normalized(&configured.value) == normalized(image) => {
-            Refined::Keep(file_values(&configured))
+/// Adds whose store it is and where the image is configured. Nothing is dropped: the patterns name the sandbox image, or an
+/// image that is called after it.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let runtime = runtime_of(host, hit);
+    let mut values: Vec<(&'static str, String)> =
+        runtime.map(|name| ("runtime", name.to_owned())).into_iter().collect();
+    let Some(image) = hit.captures.get("image") else { return Refined::Keep(values) };
+    values.extend(parts(image));
+    let configured = if runtime == Some("docker") { configured_for_docker(host) } else { configured_for_cri(host) };
+    if let Some(configured) = configured.filter(|configured| normalized(&configured.value) == normalized(image)) {
+        values.extend(configured.origin.path().map(|path| ("file", path.to_owned())));
+    }
+    Refined::Keep(values)
+}
+
+/// Whose store the image is missing from: who says so, else what the kubelet is set up for.
+fn runtime_of(host: &Host, hit: &LogHit) -> Option<&'static str> {
+    match hit.component.as_deref() {
+        Some("dockerd") => Some("docker"),
+        Some("containerd") => Some("containerd"),
+        _ if host.component(ComponentName::Kubelet).is_none() => None,
+        _ if uses_docker(host) && host.component(ComponentName::Dockerd).is_some() => Some("docker"),
+        _ if host.component(ComponentName::Crio).is_none() && host.component(ComponentName::Containerd).is_some() => {
+            Some("containerd")
         }
-        _ if is_pause => Refined::Keep(Vec::new()),
-        _ => Refined::Drop,
+        _ => None,
     }
 }
 
-fn file_values(configured: &Sourced<String>) -> Vec<(&'static str, String)> {
-    configured.origin.path().map(|path| ("file", path.to_owned())).into_iter().collect()
+/// The image's own name and tag, as a mirror has them below another registry: `pause-amd64`, `3.0`.
+fn parts(image: &str) -> Vec<(&'static str, String)> {
+    if image.contains('@') {
+        return Vec::new();
+    }
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let (name, tag) = last.split_once(':').unwrap_or((last, "latest"));
+    vec![("image_name", name.to_owned()), ("tag", tag.to_owned())]
 }
 
 #[cfg(test)]
