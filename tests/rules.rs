@@ -3,7 +3,6 @@
 //!
 //! One rule alone: `RULE=etcd-address-not-local cargo test --test rules`.
 #![allow(clippy::disallowed_methods, reason = "a test lists its fixtures and is told which rule by its environment")]
-
 #![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 
 use std::path::{Path, PathBuf};
