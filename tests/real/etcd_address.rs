@@ -90,7 +90,7 @@ fn found_in_the_unit_and_in_its_own_words_and_mended() {
             "mkdir -p {0} && ln -s {UNIT} {0}/etcd.service",
             "/etc/systemd/system/multi-user.target.wants"
         ));
-        let status = host.start_unit(UNIT, LOG).end_within(20);
+        let status = host.start_unit(UNIT, LOG).end_within(60);
         assert!(!status.success(), "{case}: etcd runs:\n{}", host.read(LOG));
 
         let report = host.check(&["--only", RULE]);
@@ -106,7 +106,7 @@ fn found_in_the_unit_and_in_its_own_words_and_mended() {
         let asked = host.systemctl_calls();
         assert!(asked.contains("daemon-reload") && asked.contains("restart etcd"), "{case}: {asked}");
         let _etcd = host.start_unit(UNIT, LOG);
-        eventually("etcd", 20, || {
+        eventually("etcd", 90, || {
             // A single member with its own peer address elsewhere serves all the same.
             let health = host.output("ETCDCTL_API=3 etcdctl --endpoints http://127.0.0.1:2379 endpoint health 2>&1");
             health.status.success().then_some(())

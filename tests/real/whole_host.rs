@@ -226,7 +226,7 @@ fn a_booted_host_with_a_wrong_address_in_an_environment_file() {
         Ok(host) => host,
         Err(why) => return skip(&why),
     };
-    eventually("etcd's message in the journal", 30, || {
+    eventually("etcd's message in the journal", 90, || {
         host.sh("journalctl -u etcd | grep 'cannot assign requested address'").0.then_some(())
     });
 
@@ -248,7 +248,7 @@ fn a_booted_host_with_a_wrong_address_in_an_environment_file() {
         let (ok, said) = host.sh(&command);
         assert!(ok, "{command}\n{said}");
     }
-    eventually("etcd", 30, || {
+    eventually("etcd", 90, || {
         let health = "ETCDCTL_API=3 etcdctl --endpoints http://127.0.0.1:2379 endpoint health 2>&1";
         host.sh(health).0.then_some(())
     });

@@ -183,7 +183,8 @@ impl Sandbox {
         Process::start(self.command("sh", &["-c", &script]), command_line)
     }
 
-    /// Starts what a unit says, as far as the units of these tests go: EnvironmentFile and ExecStart with continued lines.
+    /// Starts what a unit says, as far as the units of these tests go: one each of
+    /// Environment, EnvironmentFile and ExecStart, with continued lines.
     pub fn start_unit(&self, path: &str, log: &str) -> Process {
         let unit = self.read(path).replace("\\\n", " ");
         let setting = |name: &str| {
@@ -191,9 +192,10 @@ impl Sandbox {
             found.map(str::to_owned)
         };
         let program = setting("ExecStart").unwrap_or_else(|| panic!("{path}: no ExecStart:\n{unit}"));
-        let environment =
-            setting("EnvironmentFile").map(|file| format!("set -a; . {file}; set +a; ")).unwrap_or_default();
-        let script = format!("exec >>{log} 2>&1; {environment}exec {program}");
+        let variable = setting("Environment").map(|variable| format!("export {variable}; ")).unwrap_or_default();
+        let file = setting("EnvironmentFile").map(|file| file.trim_start_matches('-').to_owned());
+        let variables = file.map(|file| format!("set -a; . {file}; set +a; ")).unwrap_or_default();
+        let script = format!("exec >>{log} 2>&1; {variable}{variables}exec {program}");
         Process::start(self.command("sh", &["-c", &script]), path)
     }
 
