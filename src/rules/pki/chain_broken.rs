@@ -6,13 +6,16 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::certificates::CertificateFile;
 use crate::facts::component::ComponentName;
 use crate::facts::kubernetes::Kubeconfig;
+use crate::facts::log::LogHit;
 use crate::facts::topology::{self, Edge, Service};
 use crate::facts::{Cluster, Host};
 use crate::origin::Fact;
 use crate::parse::pem::Verified;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
+use crate::source::SourceKind;
 
-pub(super) const DETECTOR: Detector = Detector { id: "pki-chain-broken", judge: Judge::Cluster(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "pki-chain-broken", judge: Judge::Cluster(judge), refine: Some(refine) };
 
 /// A certificate or a bundle of authorities somewhere in the cluster.
 #[derive(Clone, Copy)]
@@ -69,6 +72,11 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             .collect();
         verdict.fail(draft(&of, blames_trust));
     }
+}
+
+/// While a host is set up, clients come before their authorities do: on a whole host it counts only when it goes on.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    if host.kind != SourceKind::File && hit.ongoing == Some(false) { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }
 
 /// Whether it is the bundle of authorities that is wrong, not the certificate: it accepts nobody, and the certificate is

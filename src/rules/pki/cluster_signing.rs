@@ -34,7 +34,10 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             verdict.fail(draft);
         }
     }
-    let root = read(host, KubeControllerManager, "root-ca-file", verdict);
+    // Where all trust one file and it is wrong, that file is the fault (pki-chain-broken), not this flag.
+    let shared = client_ca.map(|(path, _)| path.value.as_str());
+    let root = read(host, KubeControllerManager, "root-ca-file", verdict)
+        .filter(|(path, _)| shared != Some(path.value.as_str()));
     let served = read(host, KubeApiserver, "tls-cert-file", verdict);
     if let (Some((root, trusted)), Some((served, certificate))) = (root, served) {
         match leads_to(certificate, trusted) {

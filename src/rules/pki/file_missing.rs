@@ -4,12 +4,14 @@ use super::inventory::{is_in_use, kubelet_kubeconfig};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
+use crate::facts::log::LogHit;
 use crate::origin::{Sourced, Unknown};
 use crate::rules::support::unit_of;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 use crate::source::SourceKind;
 
-pub(super) const DETECTOR: Detector = Detector { id: "pki-file-missing", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "pki-file-missing", judge: Judge::Host(judge), refine: Some(refine) };
 
 fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let named = named(host);
@@ -47,6 +49,13 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         verdict.fail(draft);
     }
+}
+
+/// A file that is there now was put there since: the message is of before.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let is_there =
+        hit.captures.get("file").is_some_and(|path| host.kubernetes.certificates.get(path).is_some_and(Result::is_ok));
+    if is_there { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }
 
 /// A path that something in force names.
