@@ -15,6 +15,7 @@ pub mod load_balancer;
 pub mod pki;
 pub mod runtime;
 pub mod support;
+pub mod unit;
 
 /// What every detector may look at beside the host it judges.
 pub struct Context<'a> {
@@ -58,6 +59,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         load_balancer::DETECTORS,
         pki::DETECTORS,
         runtime::DETECTORS,
+        unit::DETECTORS,
     ]
     .into_iter()
     .flat_map(|detectors| detectors.iter().copied())
