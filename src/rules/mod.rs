@@ -9,6 +9,7 @@ use crate::facts::{Cluster, Host};
 
 pub mod apiserver;
 pub mod cgroup;
+pub mod control_plane;
 pub mod etcd;
 pub mod host;
 pub mod load_balancer;
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
     [
         apiserver::DETECTORS,
         cgroup::DETECTORS,
+        control_plane::DETECTORS,
         etcd::DETECTORS,
         host::DETECTORS,
         load_balancer::DETECTORS,
