@@ -11,9 +11,12 @@ pub mod apiserver;
 pub mod cgroup;
 pub mod etcd;
 pub mod host;
+pub mod kubelet;
+mod not_running;
 pub mod pki;
 pub mod runtime;
 pub mod support;
+pub mod unit;
 
 /// What every detector may look at beside the host it judges.
 pub struct Context<'a> {
@@ -49,9 +52,18 @@ pub struct Detector {
 
 /// Every detector, by component.
 pub fn all() -> impl Iterator<Item = &'static Detector> {
-    [apiserver::DETECTORS, cgroup::DETECTORS, etcd::DETECTORS, host::DETECTORS, pki::DETECTORS, runtime::DETECTORS]
-        .into_iter()
-        .flat_map(|detectors| detectors.iter().copied())
+    [
+        apiserver::DETECTORS,
+        cgroup::DETECTORS,
+        etcd::DETECTORS,
+        host::DETECTORS,
+        kubelet::DETECTORS,
+        pki::DETECTORS,
+        runtime::DETECTORS,
+        unit::DETECTORS,
+    ]
+    .into_iter()
+    .flat_map(|detectors| detectors.iter().copied())
 }
 
 /// The ids that have a detector.
