@@ -33,8 +33,17 @@ pub fn collect(files: &Files, problems: &Problems) -> System {
         processes: processes::collect(files, problems),
         machine_id: identity(files, &["/etc/machine-id", "/var/lib/dbus/machine-id"]),
         product_uuid: identity(files, &["/sys/class/dmi/id/product_uuid", "/sys/devices/virtual/dmi/id/product_uuid"]),
+        uptime_seconds: uptime_seconds(files),
         kernel_release,
     }
+}
+
+/// The first number of /proc/uptime, without its fraction.
+fn uptime_seconds(files: &Files) -> Fact<u64> {
+    const PATH: &str = "/proc/uptime";
+    let line = files.line(PATH).map_err(|error| error.unknown())?;
+    let seconds = line.split(['.', ' ']).next().and_then(|seconds| seconds.parse().ok());
+    seconds.ok_or_else(|| Unknown::new(PATH, "does not begin with a number"))
 }
 
 /// The first of these files that can be read; else why not: one that is there but refused says more than absent ones.

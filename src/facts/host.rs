@@ -94,6 +94,7 @@ impl Host {
                 processes: unknown("processes"),
                 machine_id: unknown("machine id"),
                 product_uuid: unknown("product uuid"),
+                uptime_seconds: unknown("uptime"),
             },
             sysctls: BTreeMap::new(),
             executables: BTreeMap::new(),

@@ -25,6 +25,8 @@ pub struct System {
     pub processes: Fact<Vec<Process>>,
     pub machine_id: Fact<String>,
     pub product_uuid: Fact<String>,
+    /// Seconds since the machine booted, from /proc/uptime.
+    pub uptime_seconds: Fact<u64>,
 }
 
 /// `CONFIG_X=y` by name without the prefix; absent means not set.

@@ -14,6 +14,8 @@ pub mod control_plane;
 pub mod etcd;
 pub mod host;
 pub mod load_balancer;
+pub mod kubelet;
+mod not_running;
 pub mod pki;
 pub mod runtime;
 pub mod support;
@@ -60,6 +62,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         etcd::DETECTORS,
         host::DETECTORS,
         load_balancer::DETECTORS,
+        kubelet::DETECTORS,
         pki::DETECTORS,
         runtime::DETECTORS,
         unit::DETECTORS,

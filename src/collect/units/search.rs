@@ -30,21 +30,23 @@ pub struct SearchPath {
     directories: Vec<(&'static str, Vec<Entry>)>,
     /// Link targets, by path.
     links: BTreeMap<String, String>,
-    /// Units that a .wants or .requires directory of /etc or /run links, under the link's name and its target's; none
-    /// when those could not be listed.
-    wanted: Option<BTreeSet<String>>,
+    /// Units that a .wants or .requires directory of /etc or /run links, under the link's name and its target's.
+    wanted: BTreeSet<String>,
+    /// Whether all of those directories could be listed.
+    complete: bool,
 }
 
 impl SearchPath {
     pub fn take(files: &Files, problems: &Problems) -> SearchPath {
-        let mut search = SearchPath { directories: Vec::new(), links: BTreeMap::new(), wanted: Some(BTreeSet::new()) };
+        let mut search =
+            SearchPath { directories: Vec::new(), links: BTreeMap::new(), wanted: BTreeSet::new(), complete: true };
         for &directory in DIRECTORIES {
             let entries = match files.list(directory) {
                 Ok(entries) => entries,
                 Err(error) => {
                     add_refusal(problems, &error);
                     if !error.is_absent() && is_local(directory) {
-                        search.wanted = None;
+                        search.complete = false;
                     }
                     continue;
                 }
@@ -81,17 +83,16 @@ impl SearchPath {
             Err(ReadError::NotFound { .. }) => return,
             Err(error) => {
                 add_refusal(problems, &error);
-                self.wanted = None;
+                self.complete = false;
                 return;
             }
         };
-        let Some(wanted) = &mut self.wanted else { return };
         for entry in entries.iter().filter(|entry| entry.name.ends_with(".service")) {
-            wanted.insert(entry.name.clone());
+            self.wanted.insert(entry.name.clone());
             if let Ok(target) = files.read_link(&format!("{path}/{}", entry.name))
                 && let Some((_, name)) = target.rsplit_once('/')
             {
-                wanted.insert(name.to_owned());
+                self.wanted.insert(name.to_owned());
             }
         }
     }
@@ -120,7 +121,7 @@ impl SearchPath {
                 }
             }
         }
-        let instances = self.wanted.iter().flatten().filter(|name| matters(name) && template_of(name).is_some());
+        let instances = self.wanted.iter().filter(|name| matters(name) && template_of(name).is_some());
         names.extend(instances.cloned());
         names
     }
@@ -154,7 +155,8 @@ impl SearchPath {
     }
 
     pub fn enabled(&self, name: &str) -> Option<bool> {
-        Some(self.wanted.as_ref()?.contains(name))
+        let wanted = self.wanted.contains(name);
+        (wanted || self.complete).then_some(wanted)
     }
 
     /// The drop-ins of a unit in the order in which they count: by file name; of several with one name the strongest

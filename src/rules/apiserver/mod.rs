@@ -1,8 +1,19 @@
 //! Rules of kube-apiserver, one file each.
 
 mod address_not_local;
+mod admission_invalid;
+mod insecure_exposed;
+mod insecure_port_removed;
 mod loopback_only;
+mod not_running;
 
 use super::Detector;
 
-pub(super) const DETECTORS: &[&Detector] = &[&address_not_local::DETECTOR, &loopback_only::DETECTOR];
+pub(super) const DETECTORS: &[&Detector] = &[
+    &address_not_local::DETECTOR,
+    &admission_invalid::DETECTOR,
+    &insecure_exposed::DETECTOR,
+    &insecure_port_removed::DETECTOR,
+    &loopback_only::DETECTOR,
+    &not_running::DETECTOR,
+];

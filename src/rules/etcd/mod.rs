@@ -1,11 +1,33 @@
 //! Rules of etcd, one file each.
 
 mod address_not_local;
+mod advertise_loopback;
+mod data_dir_unusable;
+mod force_new_cluster;
+mod initial_cluster_mismatch;
+mod listen_url_hostname;
+mod member_unknown;
 mod membership;
+mod not_running;
+mod plaintext_exposed;
 mod quorum_fragile;
 mod quorum_lost;
+mod scheme_mismatch;
+mod settings;
 
 use super::Detector;
 
-pub(super) const DETECTORS: &[&Detector] =
-    &[&address_not_local::DETECTOR, &quorum_fragile::DETECTOR, &quorum_lost::DETECTOR];
+pub(super) const DETECTORS: &[&Detector] = &[
+    &address_not_local::DETECTOR,
+    &advertise_loopback::DETECTOR,
+    &data_dir_unusable::DETECTOR,
+    &force_new_cluster::DETECTOR,
+    &initial_cluster_mismatch::DETECTOR,
+    &listen_url_hostname::DETECTOR,
+    &member_unknown::DETECTOR,
+    &not_running::DETECTOR,
+    &plaintext_exposed::DETECTOR,
+    &quorum_fragile::DETECTOR,
+    &quorum_lost::DETECTOR,
+    &scheme_mismatch::DETECTOR,
+];

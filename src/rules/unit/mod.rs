@@ -1,9 +1,19 @@
-//! Rules of units, flags and versions, one file each.
+//! Rules of units, manifests, flags and versions, one file each.
 
+mod manifest_invalid;
 mod removed_flags;
+mod syntax;
+mod variable_undefined;
 mod version_skew;
 
 use super::Detector;
 
-pub(super) const DETECTORS: &[&Detector] =
-    &[&removed_flags::APISERVER, &removed_flags::DOCKER, &removed_flags::KUBELET, &version_skew::DETECTOR];
+pub(super) const DETECTORS: &[&Detector] = &[
+    &manifest_invalid::DETECTOR,
+    &removed_flags::APISERVER,
+    &removed_flags::DOCKER,
+    &removed_flags::KUBELET,
+    &syntax::DETECTOR,
+    &variable_undefined::DETECTOR,
+    &version_skew::DETECTOR,
+];

@@ -1,0 +1,28 @@
+//! kubelet-config-invalid: the kubelet's configuration file is one that it refuses.
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::component::ComponentName;
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector =
+    Detector { id: "kubelet-config-invalid", judge: Judge::Host(judge), refine: None };
+
+const USUAL: &str = "/var/lib/kubelet/config.yaml";
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let kubelet = host.component(ComponentName::Kubelet);
+    let path = kubelet.and_then(|kubelet| kubelet.flag("config")).map_or(USUAL, |path| path.value.as_str());
+    for (origin, reason) in host.kubernetes.invalid_files.iter().filter(|(origin, _)| origin.path() == Some(path)) {
+        verdict.fail(Draft::new().subject(path).value("file", path).value("reason", reason).message("file").at(
+            &host.name,
+            origin,
+            reason.clone(),
+        ));
+    }
+    match &host.kubernetes.kubelet_configuration {
+        Ok(Some(_)) if verdict.drafts.is_empty() => verdict.pass(),
+        Err(unknown) if verdict.drafts.is_empty() && kubelet.is_some() => verdict.unknown(unknown.clone()),
+        _ => {}
+    }
+}

@@ -1,0 +1,16 @@
+//! Rules of the kubelet, one file each.
+
+mod config_invalid;
+mod not_running;
+pub mod runtime;
+mod runtime_unreachable;
+mod static_pod_duplicated;
+
+use super::Detector;
+
+pub(super) const DETECTORS: &[&Detector] = &[
+    &config_invalid::DETECTOR,
+    &not_running::DETECTOR,
+    &runtime_unreachable::DETECTOR,
+    &static_pod_duplicated::DETECTOR,
+];

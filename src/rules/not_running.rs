@@ -1,0 +1,70 @@
+//! What the rules on processes that are gone have in common: a component that the host's files would start, and that does
+//! not run.
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
+use crate::facts::system::Process;
+use crate::origin::Unknown;
+use crate::rules::support::unit_of;
+
+/// Seconds after boot within which nothing needs to run yet: the kubelet starts first, then the runtime pulls and starts.
+const GRACE: u64 = 60;
+/// Fewer processes than this are a part of /proc, not the host's.
+const FEWEST: usize = 3;
+/// /proc's clock ticks in a second, on every architecture that Kubernetes runs on.
+const TICKS: u64 = 100;
+
+/// Judges whether the component runs, given the file that would start it.
+pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut Verdict) {
+    if component.pid.is_some() {
+        return verdict.pass();
+    }
+    let Some(processes) = verdict.known(&host.system.processes) else { return };
+    if let Some(unknown) = too_early(host, component.name, processes) {
+        return verdict.unknown(unknown);
+    }
+    let name = component.name.name();
+    let mut draft = Draft::new()
+        .value("component", name)
+        .value("processes", processes.len())
+        .maybe_value("file", starter.origin.path())
+        .maybe_value("unit", unit_of(starter))
+        .at(&host.name, &starter.origin, format!("would start {name}, and no process of it is there"));
+    if starter.kind == LayerKind::Manifest {
+        draft = draft.value("manifest", starter.origin.path().unwrap_or_default()).message("manifest");
+        if host.component(ComponentName::Kubelet).is_none_or(|kubelet| kubelet.pid.is_none()) {
+            draft = draft.note("the kubelet, which would start it, does not run either");
+        }
+    }
+    verdict.fail(draft);
+}
+
+/// Why an absent process says nothing: the list is no whole one, or the host has just booted.
+fn too_early(host: &Host, name: ComponentName, processes: &[Process]) -> Option<Unknown> {
+    let what = format!("whether {} runs", name.name());
+    let Some(init) = processes.iter().find(|process| process.pid == 1).filter(|_| processes.len() >= FEWEST) else {
+        return Some(Unknown::new(what, "only some of the host's processes are part of this source"));
+    };
+    let uptime = host.system.uptime_seconds.as_ref().ok()?;
+    // A container that plays a host has booted when its first process started.
+    let age = uptime.saturating_sub(init.started_ticks.unwrap_or(0) / TICKS);
+    (age < GRACE).then(|| Unknown::new(what, format!("the host had booted only {age} s before")))
+}
+
+/// The manifest or the enabled unit that would start the component, strongest first. A script does not say that anybody
+/// starts it.
+pub fn starter<'a>(host: &Host, component: &'a Component) -> Option<&'a Layer> {
+    component.layers.iter().find(|layer| match layer.kind {
+        LayerKind::Manifest => true,
+        LayerKind::Unit => {
+            unit_of(layer).and_then(|name| host.unit(name)).is_some_and(|unit| unit.enabled == Some(true))
+        }
+        _ => false,
+    })
+}
+
+/// The unit that would start the component, enabled or not.
+pub fn unit_layer(component: &Component) -> Option<&Layer> {
+    component.layers.iter().find(|layer| layer.kind == LayerKind::Unit)
+}

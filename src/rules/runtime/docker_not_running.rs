@@ -1,0 +1,24 @@
+//! docker-not-running: the kubelet starts its pods with docker, and no docker daemon runs.
+
+use crate::engine::verdict::Verdict;
+use crate::facts::Host;
+use crate::facts::component::ComponentName;
+use crate::rules::kubelet::runtime::chosen;
+use crate::rules::{Context, Detector, Judge, not_running};
+
+pub(super) const DETECTOR: Detector = Detector { id: "docker-not-running", judge: Judge::Host(judge), refine: None };
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some(kubelet) = host.component(ComponentName::Kubelet) else { return };
+    let Some(docker) = host.component(ComponentName::Dockerd) else { return };
+    let uses_docker = chosen(host, kubelet)
+        .is_some_and(|chosen| matches!(chosen.runtime, ComponentName::Dockerd | ComponentName::CriDockerd));
+    // A kubelet that runs needs it whatever the unit says; else somebody has to mean docker to be there.
+    let starter = match not_running::starter(host, docker) {
+        Some(starter) => Some(starter),
+        None => not_running::unit_layer(docker).filter(|_| kubelet.pid.is_some()),
+    };
+    if let Some(starter) = starter.filter(|_| uses_docker) {
+        not_running::judge(host, docker, starter, verdict);
+    }
+}

@@ -1,0 +1,92 @@
+//! unit-variable-undefined: a command of a unit or start script uses a variable that nothing defines, and gets a word
+//! with a hole in it.
+
+use std::collections::BTreeSet;
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::unit::{CommandLine, UndefinedVariable, Unit};
+use crate::origin::Unknown;
+use crate::parse::command_line::identify;
+use crate::report::Severity;
+use crate::rules::support::in_words;
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector =
+    Detector { id: "unit-variable-undefined", judge: Judge::Host(judge), refine: None };
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    for unit in host.units.iter().filter(|unit| !unit.masked) {
+        for (command, component) in component_commands(&unit.exec_start) {
+            judge_command(host, command, component, Some(unit), &unit.path, verdict);
+        }
+    }
+    for script in &host.scripts {
+        for (command, component) in component_commands(&script.commands) {
+            judge_command(host, command, component, None, &script.path, verdict);
+        }
+    }
+}
+
+/// The commands that start a component, with its name.
+fn component_commands(commands: &[CommandLine]) -> impl Iterator<Item = (&CommandLine, &'static str)> {
+    commands.iter().filter_map(|command| {
+        let words: Vec<&str> = command.words.iter().map(|word| word.value.as_str()).collect();
+        Some((command, identify(&words)?.0.name()))
+    })
+}
+
+fn judge_command(
+    host: &Host,
+    command: &CommandLine,
+    component: &'static str,
+    unit: Option<&Unit>,
+    path: &str,
+    verdict: &mut Verdict,
+) {
+    let mut seen = BTreeSet::new();
+    let holes: Vec<&UndefinedVariable> =
+        command.undefined.iter().filter(|variable| !variable.alone && seen.insert(variable.name.as_str())).collect();
+    let files = unit.map_or(&[][..], |unit| &unit.environment_files);
+    let uses_variables = unit
+        .and_then(|unit| unit.settings.get("Service.ExecStart"))
+        .is_some_and(|commands| commands.iter().any(|command| command.value.contains('$')));
+    if holes.is_empty() && !(uses_variables && files.iter().any(|file| file.present.is_none())) {
+        return verdict.pass();
+    }
+    if let Some(file) = files.iter().find(|file| file.present.is_none()) {
+        return verdict.unknown(Unknown::new(
+            format!("whether the variables of {path} are defined"),
+            format!("{} could not be read", file.path),
+        ));
+    }
+    let missing: Vec<String> =
+        files.iter().filter(|file| file.present == Some(false)).map(|file| file.path.clone()).collect();
+    for variable in holes {
+        let place = match (&variable.defined_empty, missing.first().or_else(|| files.first().map(|file| &file.path))) {
+            (Some(defined), _) => defined.path().map(str::to_owned),
+            (None, Some(file)) => Some(file.clone()),
+            (None, None) => unit.is_none().then(|| path.to_owned()),
+        };
+        let mut draft = Draft::new()
+            .subject(format!("{path}: {}", variable.name))
+            .message(if variable.defined_empty.is_some() { "empty" } else { "undefined" })
+            .value("variable", &variable.name)
+            .value("component", component)
+            .value("starter", path)
+            .maybe_value("unit", unit.map(|unit| &unit.name))
+            .maybe_value("file", place)
+            .at(&host.name, &variable.origin, "nothing is put here");
+        if let Some(defined) = &variable.defined_empty {
+            draft = draft.at(&host.name, defined, "defined as empty");
+        }
+        if !missing.is_empty() {
+            draft = draft.note(format!("there is no {}", in_words(&missing)));
+        }
+        // What nobody starts does no harm yet.
+        if unit.is_some_and(|unit| unit.enabled == Some(false)) {
+            draft = draft.severity(Severity::Warning);
+        }
+        verdict.fail(draft);
+    }
+}
