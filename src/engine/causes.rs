@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::card_set::CardSet;
-use crate::report::Finding;
+use crate::report::{Finding, Severity};
 
 /// What a condition causes, directly or through others: the id, and whether only on the same host.
 type Reach = BTreeMap<String, bool>;
@@ -22,7 +22,10 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
             (0..findings.len())
                 .filter(|&index| {
                     let cause = &findings[index];
-                    cause.rule != effect.rule
+                    // What is over, or only worth knowing, explains no alarm.
+                    let grave = cause.severity > Severity::Info || effect.severity == Severity::Info;
+                    grave
+                        && cause.rule != effect.rule
                         && reach
                             .get(cause.rule.as_str())
                             .and_then(|reach| reach.get(&effect.rule))
