@@ -10,12 +10,14 @@ use crate::facts::{Cluster, Host};
 pub mod apiserver;
 pub mod cgroup;
 pub mod edit;
+pub mod control_plane;
 pub mod etcd;
 pub mod host;
 pub mod load_balancer;
 pub mod pki;
 pub mod runtime;
 pub mod support;
+pub mod unit;
 
 /// What every detector may look at beside the host it judges.
 pub struct Context<'a> {
@@ -54,11 +56,13 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
     [
         apiserver::DETECTORS,
         cgroup::DETECTORS,
+        control_plane::DETECTORS,
         etcd::DETECTORS,
         host::DETECTORS,
         load_balancer::DETECTORS,
         pki::DETECTORS,
         runtime::DETECTORS,
+        unit::DETECTORS,
     ]
     .into_iter()
     .flat_map(|detectors| detectors.iter().copied())

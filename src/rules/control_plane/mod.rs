@@ -1,0 +1,16 @@
+//! Rules on how the parts of a cluster fit together, one file each.
+
+mod endpoint_loopback_on_worker;
+mod endpoint_single_master;
+mod leader_election_disabled;
+mod service_range;
+
+use super::Detector;
+
+pub(super) const DETECTORS: &[&Detector] = &[
+    &endpoint_loopback_on_worker::DETECTOR,
+    &endpoint_single_master::DETECTOR,
+    &leader_election_disabled::DETECTOR,
+    &service_range::CLUSTER_DNS,
+    &service_range::MISMATCH,
+];
