@@ -6,7 +6,7 @@ use super::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::logs::LogPattern;
 use crate::origin::Origin;
-use crate::report::{Evidence, EvidenceKind, Occurrences};
+use crate::report::{Evidence, EvidenceKind, Occurrences, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -65,8 +65,9 @@ pub fn judge(
         draft.severity = rule.severity;
         draft.confidence = rule.confidence;
         // A whole host shows what is so now, and its program has gone on without this message: it is over. A log given
-        // alone is what somebody kept of a failure.
-        if host.kind != SourceKind::File && hit.ongoing == Some(false) && !rule.lasting {
+        // alone is what somebody kept of a failure. A single message of the kind that only warns is no state either.
+        let once = hit.count == 1 && rule.severity.unwrap_or(card.severity) == Severity::Warning;
+        if host.kind != SourceKind::File && (hit.ongoing == Some(false) || once) && !rule.lasting {
             draft.over = true;
         }
         let first = hit.lines.first();

@@ -9,12 +9,12 @@ use crate::facts::{Cluster, Host};
 
 pub mod apiserver;
 pub mod cgroup;
-pub mod edit;
 pub mod control_plane;
+pub mod edit;
 pub mod etcd;
 pub mod host;
-pub mod load_balancer;
 pub mod kubelet;
+pub mod load_balancer;
 mod not_running;
 pub mod pki;
 pub mod runtime;
