@@ -21,6 +21,15 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         return verdict.pass();
     }
     let Some(processes) = verdict.known(&host.system.processes) else { return };
+    // Where something else than systemd is process 1 (a container, a build machine) an enabled unit starts nothing.
+    let init = processes.iter().find(|process| process.pid == 1);
+    let is_systemd = init.is_none_or(|init| {
+        init.comm == "systemd"
+            || init.exe.as_deref().is_some_and(|exe| exe.ends_with("/systemd") || exe.ends_with("/init"))
+    });
+    if starter.kind == LayerKind::Unit && !is_systemd {
+        return;
+    }
     if let Some(unknown) = too_early(host, component.name, processes) {
         return verdict.unknown(unknown);
     }

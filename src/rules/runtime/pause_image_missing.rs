@@ -5,7 +5,7 @@ use crate::facts::Host;
 use crate::facts::component::ComponentName;
 use crate::facts::log::LogHit;
 use crate::facts::probe::Probes;
-use crate::origin::{Origin, Sourced};
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Confidence, Evidence, EvidenceKind};
 use crate::rules::{Context, Detector, Judge, Refined};
 
@@ -37,8 +37,12 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             compare(host, &image.value, Some(image.origin), images, "docker", "the docker API", verdict);
         }
     }
-    if !any && (host.component(ComponentName::Kubelet).is_some() || host.probes.taken) {
-        verdict.unknown(Probes::not_taken("images of the container runtime"));
+    if !any && host.component(ComponentName::Kubelet).is_some() {
+        verdict.unknown(match host.probes.taken {
+            true => Unknown::new("images of the container runtime", "no runtime was found to ask")
+                .with_remedy("start the container runtime"),
+            false => Probes::not_taken("images of the container runtime"),
+        });
     }
 }
 
