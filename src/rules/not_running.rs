@@ -24,8 +24,8 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
     // Where something else than systemd is process 1 (a container, a build machine) an enabled unit starts nothing.
     let init = processes.iter().find(|process| process.pid == 1);
     let is_systemd = init.is_none_or(|init| {
-        init.comm == "systemd"
-            || init.exe.as_deref().is_some_and(|exe| exe.ends_with("/systemd") || exe.ends_with("/init"))
+        let names = [Some(init.comm.as_str()), init.exe.as_deref(), init.argv.first().map(String::as_str)];
+        names.into_iter().flatten().any(|name| matches!(name.rsplit('/').next(), Some("systemd" | "init")))
     });
     if starter.kind == LayerKind::Unit && !is_systemd {
         return;
