@@ -43,7 +43,9 @@ impl SearchPath {
                 Ok(entries) => entries,
                 Err(error) => {
                     add_refusal(problems, &error);
-                    if !error.is_absent() && is_local(directory) {
+                    // What is enabled in /run is so until the next boot, and few archives of a host have it.
+                    let is_left_out = directory.starts_with("/run/") && matches!(error, ReadError::NotCovered { .. });
+                    if !error.is_absent() && is_local(directory) && !is_left_out {
                         search.wanted = None;
                     }
                     continue;
