@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::verdict::Draft;
-use crate::facts::component::{Component, ComponentName, Layer};
+use crate::facts::component::{Component, ComponentName, Layer, split_items};
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
@@ -144,7 +144,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
         let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| takes_part(host, etcd)) else { continue };
         joined_later |= etcd.flag("initial-cluster-state").is_some_and(|state| state.value == "existing");
         let mut list = Vec::new();
-        for item in etcd.flag_items("initial-cluster") {
+        for item in etcd.flag_in_file("initial-cluster").map(split_items).unwrap_or_default() {
             let Some((name, url)) = item.value.split_once('=') else { continue };
             list.push(format!("{name}={url}"));
             let owner = Url::parse(url).and_then(|url| host_of(cluster, host, &url));
@@ -161,7 +161,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
         if let Some(key) = listed.map(|(key, _)| key.clone()) {
             members.remove(&key);
         }
-        let named_at = etcd.flag("name").map(|name| (host.name.clone(), name.clone()));
+        let named_at = etcd.flag_in_file("name").map(|name| (host.name.clone(), name.clone()));
         members.entry(host.name.clone()).or_insert_with(|| member(&name, Some(host), named_at));
     }
     let agreed = !joined_later && !lists.is_empty() && lists.windows(2).all(|pair| pair[0] == pair[1]);
@@ -170,7 +170,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
     let mut found_more = false;
     for host in cluster.hosts.iter().filter(|_| !whole) {
         let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { continue };
-        for item in apiserver.flag_items("etcd-servers") {
+        for item in apiserver.flag_in_file("etcd-servers").map(split_items).unwrap_or_default() {
             let Some(url) = Url::parse(&item.value) else { continue };
             // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
             let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
@@ -215,7 +215,8 @@ fn takes_part(host: &Host, etcd: &Component) -> bool {
 fn names_url(member: &Member, url: &Url) -> bool {
     member.named_at.as_ref().is_some_and(|(_, item)| {
         let text = item.value.split_once('=').map_or(item.value.as_str(), |(_, url)| url);
-        Url::parse(text).is_some_and(|known| known.host == url.host)
+        // Each host means itself by its loopback.
+        !url.is_loopback() && Url::parse(text).is_some_and(|known| known.host == url.host)
     })
 }
 

@@ -32,8 +32,9 @@ fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
     let down = membership.names(MemberState::Down);
     let up = membership.at_most_up();
     let needed = membership.quorum() - up;
-    let mut hosts = membership.hosts(MemberState::Up);
-    hosts.extend(membership.hosts(MemberState::Down));
+    // What is to be done is to be done on those that are down.
+    let mut hosts = membership.hosts(MemberState::Down);
+    hosts.extend(membership.hosts(MemberState::Up));
     let mut draft = Draft::new()
         .value("total", membership.total())
         .value("up", up)

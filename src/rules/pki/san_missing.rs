@@ -140,7 +140,7 @@ fn on_disk(context: &Context<'_>, host: &Host, serving: &Serving<'_>, verdict: &
         .value("certificate", &path.value)
         .value("server", component.name.name())
         .maybe_value("key", serving.key.map(|key| &key.value))
-        .at(&host.name, &file.origin, format!("valid for {}", in_words(&sans(leaf))));
+        .at(&host.name, &file.origin, valid_for(leaf));
     // The CA's key lies beside its certificate where certificates are issued by hand; the file tells.
     if let Some(authority) = serving.authority {
         let key = [(".crt", ".key"), (".pem", "-key.pem")].iter().find_map(|(end, key_end)| {
@@ -254,6 +254,14 @@ fn texts(draft: Draft, leaf: &Certificate, missing: &[String]) -> Draft {
         .value("names", all.join(","))
         .value("openssl_names", openssl.join(","))
         .value("subject", &leaf.subject)
+}
+
+fn valid_for(leaf: &Certificate) -> String {
+    match (sans(leaf).as_slice(), &leaf.common_name) {
+        ([], Some(name)) => format!("has the common name {name}, which clients do not look at, and no other name"),
+        ([], None) => "has no name at all".to_owned(),
+        (names, _) => format!("valid for {}", in_words(names)),
+    }
 }
 
 fn sans(certificate: &Certificate) -> Vec<String> {
