@@ -237,3 +237,61 @@ fn member(name: &str, host: Option<&Host>, named_at: Option<(String, Sourced<Str
     };
     Member { name: name.to_owned(), host: host.map(|host| host.name.clone()), state, reason, named_at }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::probe::{EtcdAnswer, EtcdMember, EtcdStatus};
+
+    fn asked_member(id: &str, name: &str, is_learner: bool) -> EtcdMember {
+        let (peer_urls, client_urls) = (vec![format!("http://{name}:2380")], vec![format!("http://{name}:2379")]);
+        EtcdMember { id: id.to_owned(), name: name.to_owned(), peer_urls, client_urls, is_learner }
+    }
+
+    /// An endpoint that answers with the list, or one that does not answer.
+    fn answer(name: &str, id: &str, members: Option<Vec<EtcdMember>>) -> EtcdAnswer {
+        let silent = || Unknown::new(name, "did not answer in 3 s");
+        let status = EtcdStatus {
+            member_id: id.to_owned(),
+            cluster_id: "c".to_owned(),
+            leader: "1".to_owned(),
+            version: "3.5.9".to_owned(),
+            db_size: 1,
+            raft_index: 1,
+            errors: Vec::new(),
+        };
+        EtcdAnswer {
+            endpoint: format!("http://{name}:2379"),
+            healthy: if members.is_some() { Ok(true) } else { Err(silent()) },
+            status: if members.is_some() { Ok(status) } else { Err(silent()) },
+            members: members.ok_or_else(silent),
+        }
+    }
+
+    #[test]
+    fn etcd_itself_says_who_votes() {
+        let list = |extra: Option<EtcdMember>| {
+            let mut members = vec![asked_member("1", "a", false), asked_member("2", "b", false)];
+            members.extend([asked_member("3", "c", false)]);
+            members.extend(extra);
+            members
+        };
+        let never_started = EtcdMember { name: String::new(), ..asked_member("4", "d", false) };
+        for (why, extra, answering, total, quorum, at_most_up) in [
+            ("three that answer", None, &["a", "b", "c"][..], 3, 2, 3),
+            ("a learner has no vote", Some(asked_member("4", "d", true)), &["a", "b", "c"], 3, 2, 3),
+            ("one that does not answer", None, &["a", "b"], 3, 2, 2),
+            ("added and never started", Some(never_started), &["a", "b"], 4, 3, 2),
+        ] {
+            let mut host = Host::empty("a");
+            for (name, id) in [("a", "1"), ("b", "2"), ("c", "3")] {
+                let members = answering.contains(&name).then(|| list(extra.clone()));
+                host.probes.etcd.push(answer(name, id, members));
+            }
+            let cluster = Cluster { hosts: vec![host], at: jiff::Timestamp::UNIX_EPOCH };
+            let found = membership(&cluster).unwrap();
+            assert_eq!((found.total(), found.quorum(), found.at_most_up()), (total, quorum, at_most_up), "{why}");
+            assert!(found.complete);
+        }
+    }
+}
