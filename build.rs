@@ -1,4 +1,5 @@
 //! Lists the cards of rules/ for embedding: every `<id>.md` and `<id>.zh.md` below it.
+#![expect(clippy::disallowed_methods, reason = "a build script reads the source tree and its environment")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

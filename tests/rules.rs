@@ -2,6 +2,8 @@
 //! outcome its name begins with (`fail`, `pass`, `na`, `unknown`) is what the rule says of it.
 //!
 //! One rule alone: `RULE=etcd-address-not-local cargo test --test rules`.
+#![allow(clippy::disallowed_methods, reason = "a test lists its fixtures and is told which rule by its environment")]
+#![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 
 mod fixtures;
 

@@ -52,7 +52,9 @@ pub fn of_report(report: &Report, fail_on: FailOn, fail_on_unknown: bool) -> Exi
     let fails = |severity: Severity| fail_on.severity().is_some_and(|least| severity >= least);
     if report.findings.iter().any(|finding| fails(finding.severity)) {
         Exit::Findings
-    } else if fail_on_unknown && (report.counts.unknown > 0 || !report.unjudged.is_empty()) {
+    } else if fail_on_unknown
+        && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
+    {
         Exit::Incomplete
     } else {
         Exit::Clean
@@ -88,6 +90,21 @@ mod tests {
             let exit = of_report(&report, fail_on, fail_on_unknown);
             assert_eq!(exit.code(), code, "{found:?}, {unknown} unknown, {fail_on:?}, {fail_on_unknown}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_known() {
+        let mut report = sample::report(Vec::new(), Vec::new());
+        report.counts.unknown = 0;
+        assert_eq!(of_report(&report, FailOn::Warning, true), Exit::Clean);
+        report.problems.push(crate::report::Problem {
+            host: "m1".to_owned(),
+            place: "/etc/kubernetes/manifests/etcd.yaml".to_owned(),
+            message: "permission denied".to_owned(),
+            remedy: None,
+        });
+        assert_eq!(of_report(&report, FailOn::Warning, true), Exit::Incomplete);
+        assert_eq!(of_report(&report, FailOn::Warning, false), Exit::Clean);
     }
 
     #[test]

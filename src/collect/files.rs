@@ -47,6 +47,8 @@ pub struct Files {
     texts: Cached<TextFile>,
     lists: Cached<Vec<Entry>>,
     stats: Cached<Metadata>,
+    /// Streams that could not be opened.
+    closed: Mutex<BTreeMap<String, ReadError>>,
 }
 
 impl Files {
@@ -57,6 +59,7 @@ impl Files {
             texts: Mutex::default(),
             lists: Mutex::default(),
             stats: Mutex::default(),
+            closed: Mutex::default(),
         }
     }
 
@@ -128,7 +131,10 @@ impl Files {
 
     /// A file as a stream, for logs; not kept.
     pub fn open(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
-        self.source.open(path)
+        self.source.open(path).inspect_err(|error| {
+            let mut closed = self.closed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            closed.entry(path.to_owned()).or_insert_with(|| error.clone());
+        })
     }
 
     /// The texts that were read so far, by the path that their origins give, for underlining.
@@ -137,10 +143,27 @@ impl Files {
         texts.values().filter_map(|text| text.as_ref().ok()).map(|text| (text.path.to_string(), text.clone())).collect()
     }
 
+    /// Texts with bytes that are no UTF-8, with where the first such byte stands. What the kernel says is left out: the
+    /// names in it are whatever somebody chose.
+    pub fn not_utf8(&self) -> Vec<(Arc<TextFile>, Span)> {
+        let texts = self.texts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        texts
+            .iter()
+            .filter(|(path, _)| !path.starts_with("/proc/") && !path.starts_with("/sys/"))
+            .filter_map(|(_, text)| text.as_ref().ok().filter(|text| text.lossy))
+            .map(|text| {
+                let at = text.text.find(char::REPLACEMENT_CHARACTER).unwrap_or_default();
+                (text.clone(), text.span(at, at))
+            })
+            .collect()
+    }
+
     /// What was asked for and is there but could not be read, sorted by path.
     pub fn refused(&self) -> Vec<ReadError> {
         let mut refused = BTreeMap::new();
-        for (path, error) in errors(&self.raw).into_iter().chain(errors(&self.texts)).chain(errors(&self.lists)) {
+        let closed = self.closed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let read = errors(&self.raw).into_iter().chain(errors(&self.texts)).chain(errors(&self.lists));
+        for (path, error) in read.chain(closed) {
             if !matches!(error, ReadError::NotFound { .. } | ReadError::NotCovered { .. }) {
                 refused.entry(path).or_insert(error);
             }

@@ -51,6 +51,11 @@ pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
         let unknown = refused.unknown();
         problems.add(&files.source().display_path(&unknown.what), None, unknown.why, unknown.remedy);
     }
+    for (text, first) in files.not_utf8() {
+        let message =
+            "holds bytes that are not UTF-8: programs read something else there than what is meant, or nothing";
+        problems.add(&text.path, Some(first), message, Some("mend the file".to_owned()));
+    }
     host.problems = problems.into_sorted();
     host.texts = files.texts_read();
     host

@@ -93,6 +93,9 @@ pub struct LogRule {
     /// Seconds within which it is normal when `ended-by` follows.
     #[serde(default, rename = "ended-within")]
     pub ended_within: Option<u64>,
+    /// The state that it tells of outlasts the message (a damaged disk): it stays a finding when nothing repeats it.
+    #[serde(default)]
+    pub lasting: bool,
     /// Whole lines as the component wrote them.
     pub examples: Vec<String>,
     /// Lines that look alike and must not match.

@@ -224,6 +224,8 @@ fn yaml_error(path: &str, first_line: u32, error: &serde_saphyr::Error) -> CardE
     let error = error.without_snippet();
     let (line, column) = error.location().map_or((0, 1), |at| (at.line() as u32, at.column() as u32));
     let message = error.to_string();
-    let message = message.lines().next().unwrap_or("is no YAML").to_owned();
+    let message = message.lines().next().unwrap_or("is no YAML");
+    // The place within the front matter alone would contradict the one in the file.
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned();
     CardError::new(path, line + first_line - 1, column, message)
 }

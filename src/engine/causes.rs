@@ -13,7 +13,7 @@ type Reach = BTreeMap<String, bool>;
 pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
     let mut findings = findings;
     // A stable order first, so that what is chosen below does not depend on the order of judging.
-    findings.sort_by(|a, b| order_key(a).cmp(&order_key(b)));
+    findings.sort_by_cached_key(order_key);
     let reach: BTreeMap<&str, Reach> =
         findings.iter().map(|finding| (finding.rule.as_str(), reach(&finding.rule, cards))).collect();
     let candidates: Vec<Vec<usize>> = findings

@@ -8,6 +8,7 @@ use crate::logs::LogPattern;
 use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind, Occurrences};
 use crate::rules::{Context, Detector, Refined};
+use crate::source::SourceKind;
 
 /// The card's patterns as the scanner takes them.
 pub fn patterns_of(card: &Card) -> impl Iterator<Item = LogPattern> {
@@ -63,6 +64,11 @@ pub fn judge(
         draft.message = Some("log".to_owned());
         draft.severity = rule.severity;
         draft.confidence = rule.confidence;
+        // A whole host shows what is so now, and its program has gone on without this message: it is over. A log given
+        // alone is what somebody kept of a failure.
+        if host.kind != SourceKind::File && hit.ongoing == Some(false) && !rule.lasting {
+            draft.over = true;
+        }
         let first = hit.lines.first();
         let origin = match first {
             Some(line) => Origin::file(line.path.as_str(), None),

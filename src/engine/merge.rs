@@ -6,7 +6,7 @@ use super::card::{Card, CardScope, FixTemplate};
 use super::condition::holds_for_values;
 use super::template;
 use super::verdict::Draft;
-use crate::report::{Confidence, EvidenceKind, Finding, Fix};
+use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity};
 
 /// A rule's drafts with the host that each was made for.
 pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
@@ -54,6 +54,7 @@ fn absorb(known: &mut Draft, other: Draft) {
             known.hosts.push(host);
         }
     }
+    known.over &= weak.over;
     known.severity = known.severity.max(weak.severity);
     known.confidence = known.confidence.max(weak.confidence);
 }
@@ -90,7 +91,7 @@ fn finding(card: &Card, draft: Draft) -> Finding {
     let confidence = if kinds.len() > 1 { Confidence::High } else { draft.confidence.unwrap_or(Confidence::Medium) };
     Finding {
         rule: card.id.clone(),
-        severity: draft.severity.unwrap_or(card.severity),
+        severity: if draft.over { Severity::Info } else { draft.severity.unwrap_or(card.severity) },
         component: card.component.clone(),
         title,
         hosts: draft.hosts,

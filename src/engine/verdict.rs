@@ -30,6 +30,8 @@ pub struct Draft {
     pub hosts: Vec<String>,
     pub severity: Option<Severity>,
     pub confidence: Option<Confidence>,
+    /// Known from messages that have ended only: worth telling, no alarm.
+    pub over: bool,
 }
 
 impl Draft {
@@ -44,6 +46,7 @@ impl Draft {
             hosts: Vec::new(),
             severity: None,
             confidence: None,
+            over: false,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Frontend {
     pub server_names: Vec<Sourced<String>>,
     /// Whether it ends TLS itself (`ssl crt`, `listen ... ssl`).
     pub terminates_tls: bool,
+    /// haproxy's `bind ... transparent`: an address may be bound that the host does not have.
+    pub transparent: bool,
     pub backends: Vec<Backend>,
     /// Scheme of nginx' proxy_pass, `http` or `https`; none for stream and haproxy.
     pub upstream_scheme: Option<Sourced<String>>,

@@ -233,7 +233,7 @@ impl Reader<'_> {
     ) -> Frontend {
         let own = self.defaults(section, given.clone());
         let mut listen = Vec::new();
-        let mut terminates_tls = false;
+        let (mut terminates_tls, mut transparent) = (false, false);
         // The address may stand behind the name, as it had to before 1.5.
         let header = section.header.get(2).filter(|word| word.text.contains(':'));
         for word in header.into_iter().chain(section.with(&["bind"]).filter_map(|line| line.get(1))) {
@@ -250,6 +250,7 @@ impl Reader<'_> {
         }
         for line in section.with(&["bind"]) {
             terminates_tls |= line.iter().skip(2).any(|word| word.text == "ssl");
+            transparent |= line.iter().skip(2).any(|word| word.text == "transparent");
         }
         let mut servers_timeout = own.server.clone().filter(|_| section.is("listen"));
         let mut backends = if section.is("listen") { self.servers(section, &own) } else { Vec::new() };
@@ -276,6 +277,7 @@ impl Reader<'_> {
             layer: own.layer.unwrap_or(ProxyLayer::Tcp),
             server_names: Vec::new(),
             terminates_tls,
+            transparent,
             health_check: backends.iter().any(|backend| backend.checked),
             backends,
             upstream_scheme: None,

@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod edit;
 pub mod etcd;
 pub mod host;
+pub mod load_balancer;
 pub mod pki;
 pub mod runtime;
 pub mod support;
@@ -50,9 +51,17 @@ pub struct Detector {
 
 /// Every detector, by component.
 pub fn all() -> impl Iterator<Item = &'static Detector> {
-    [apiserver::DETECTORS, cgroup::DETECTORS, etcd::DETECTORS, host::DETECTORS, pki::DETECTORS, runtime::DETECTORS]
-        .into_iter()
-        .flat_map(|detectors| detectors.iter().copied())
+    [
+        apiserver::DETECTORS,
+        cgroup::DETECTORS,
+        etcd::DETECTORS,
+        host::DETECTORS,
+        load_balancer::DETECTORS,
+        pki::DETECTORS,
+        runtime::DETECTORS,
+    ]
+    .into_iter()
+    .flat_map(|detectors| detectors.iter().copied())
 }
 
 /// The ids that have a detector.

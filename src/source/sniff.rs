@@ -122,11 +122,17 @@ pub fn identify(name: &str, head: &[u8]) -> FileIdentity {
     }
     let text = text_of(head);
     let name = base_name(name);
-    // What is piped in is a log, and so is what calls itself one, however much its first line looks like an assignment.
-    if name.is_empty() || is_log_name(name) {
+    // A line of a log may look like an assignment (`err="..."`) or like resolv.conf's; a name decides that.
+    if is_log_name(name) {
         return FileIdentity::Log;
     }
-    by_content(name, &text).or_else(|| by_name(name)).unwrap_or(FileIdentity::Log)
+    match by_content(name, &text) {
+        Some(FileIdentity::EnvFile | FileIdentity::HostsFile | FileIdentity::ResolvConf) if name.is_empty() => {
+            FileIdentity::Log
+        }
+        Some(identity) => identity,
+        None => by_name(name).unwrap_or(FileIdentity::Log),
+    }
 }
 
 /// `etcd.log`, `kube-apiserver.log.1`, `etcd.log-20260101`.

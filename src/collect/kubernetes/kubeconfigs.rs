@@ -38,6 +38,15 @@ pub(super) fn usual(kubernetes: &mut Kubernetes, files: &Files, problems: &Probl
                 continue;
             }
         };
+        // A container's mount of a file that is not there makes a directory of that name.
+        for entry in entries.iter().filter(|entry| !matches!(entry.kind, FileKind::File | FileKind::Link)) {
+            let path = format!("{directory}/{}", entry.name);
+            let is_named = endings.iter().any(|ending| !ending.is_empty() && entry.name.ends_with(ending));
+            if is_named && PLACES.iter().all(|(place, _)| *place != path) {
+                let message = format!("is a {}, not a kubeconfig", entry.kind.name());
+                problems.add(&path, None, message, Some("look at what stands there".to_owned()));
+            }
+        }
         let wanted = entries.iter().filter(|entry| {
             let any_name = files.kind() == SourceKind::File && *directory == "/etc/kubernetes";
             matches!(entry.kind, FileKind::File | FileKind::Link)

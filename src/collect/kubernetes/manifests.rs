@@ -7,7 +7,7 @@ use super::super::{Files, Problems};
 use crate::facts::kubernetes::StaticPod;
 use crate::origin::{Fact, Origin, Unknown};
 use crate::parse::static_pod;
-use crate::source::{FileKind, ReadError};
+use crate::source::{Entry, FileKind, ReadError};
 
 /// Where manifests lie when the kubelet's configuration does not say so.
 const USUAL_DIRECTORIES: &[&str] = &[
@@ -40,6 +40,10 @@ pub(super) fn collect(
     for directory in directories {
         let paths: Vec<String> = match files.list(directory) {
             Ok(entries) => {
+                for entry in entries.iter().filter(|entry| stands_for_a_file(entry)) {
+                    let message = format!("is a {}, not a file: the kubelet does not read it", entry.kind.name());
+                    problems.add(&format!("{directory}/{}", entry.name), None, message, None);
+                }
                 let wanted = entries.iter().filter(|entry| {
                     !entry.name.starts_with('.') && matches!(entry.kind, FileKind::File | FileKind::Link)
                 });
@@ -72,6 +76,15 @@ pub(super) fn collect(
         (Some(unknown), _) => Err(unknown),
         (None, Some(error)) if !looked => Err(error.unknown()),
         _ => Ok(pods),
+    }
+}
+
+/// Something else in the place of a manifest. A directory may well be one on purpose, unless its name says otherwise.
+fn stands_for_a_file(entry: &Entry) -> bool {
+    match entry.kind {
+        FileKind::File | FileKind::Link => false,
+        FileKind::Directory => [".yaml", ".yml", ".json"].iter().any(|ending| entry.name.ends_with(ending)),
+        FileKind::Fifo | FileKind::Socket | FileKind::Device => !entry.name.starts_with('.'),
     }
 }
 

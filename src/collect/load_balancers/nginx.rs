@@ -164,6 +164,7 @@ impl Reader {
                 layer: http,
                 server_names: server_names.clone(),
                 terminates_tls,
+                transparent: false,
                 backends,
                 upstream_scheme: scheme.map(|scheme| Sourced::new(scheme.to_owned(), origin(0, scheme.len()))),
                 health_check: checked || upstream_checks,

@@ -49,9 +49,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             }
             let Some(network) = verdict.known(&host.network) else { continue };
             let may_bind = flag != ADVERTISE_FLAG && binds_nonlocal(host, address);
-            if network.owns(address) || may_bind {
-                verdict.pass();
-            } else if flag == ADVERTISE_FLAG && is_meant(context.cluster, host, address) {
+            let meant = flag == ADVERTISE_FLAG && is_meant(context.cluster, host, address);
+            if network.owns(address) || may_bind || meant {
                 verdict.pass();
             } else if flag == ADVERTISE_FLAG && !is_another_hosts(context.cluster, host, address) {
                 verdict.unknown(Unknown::new(

@@ -3,12 +3,14 @@
 use super::required::{Standing, is_v2, required, standing};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
+use crate::facts::log::LogHit;
 use crate::facts::system::Cgroups;
 use crate::origin::{Origin, Unknown};
 use crate::rules::support::{in_words, runs_containers};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 
-pub(super) const DETECTOR: Detector = Detector { id: "cgroup-not-mounted", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "cgroup-not-mounted", judge: Judge::Host(judge), refine: Some(refine) };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if !runs_containers(host) && !context.preflight {
@@ -99,4 +101,14 @@ fn mount_commands(host: &Host, cgroups: &Cgroups, missing: &[String]) -> String 
         "{first}for c in {}; do mkdir -p /sys/fs/cgroup/$c; mountpoint -q /sys/fs/cgroup/$c || mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c; done",
         groups.join(" ")
     )
+}
+
+/// A message from before somebody mounted the controllers that it names is no evidence any more.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let (Some(named), Ok(cgroups)) = (hit.captures.get("controllers"), &host.system.cgroups) else {
+        return Refined::Keep(Vec::new());
+    };
+    let mut named = named.split_whitespace().map(str::to_lowercase).peekable();
+    let all_usable = named.peek().is_some() && named.all(|name| standing(host, cgroups, &name) == Standing::Usable);
+    if all_usable { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }

@@ -175,9 +175,16 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
             // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
             let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
             let key = owner.map_or_else(|| url.host.clone(), |owner| owner.name.clone());
-            if members.contains_key(&key) || members.values().any(|member| names_url(member, &url)) {
+            let named = !url.is_loopback() && members.values().any(|member| names_url(member, &url));
+            if members.contains_key(&key) || named {
                 continue;
             }
+            // Underline the file that the next start reads, not the process.
+            let item = apiserver
+                .flag_in_file("etcd-servers")
+                .map(split_items)
+                .and_then(|items| items.into_iter().find(|known| known.value == item.value))
+                .unwrap_or(item);
             // A gateway or proxy answers at the address of a host that is no member.
             if owner
                 .and_then(|owner| Some((owner, owner.component(ComponentName::Etcd)?)))

@@ -13,7 +13,7 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let Some(membership) = membership(context.cluster) else { return };
     let (total, quorum, at_most) = (membership.total(), membership.quorum(), membership.at_most_up());
     let down = membership.names(MemberState::Down);
-    if at_most < quorum {
+    if at_most < quorum && (membership.complete || super::quorum_lost::says_so(context)) {
         // Lost, which is the graver condition, or a single member that is down.
         return;
     }
@@ -34,6 +34,10 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             .hosts(hosts());
         membership.with_evidence(draft, MemberState::Down)
     };
+    if !membership.complete && !down.is_empty() && total > 1 {
+        // How many there are is not known; that one is down is.
+        return verdict.fail(draft("member_down"));
+    }
     if !down.is_empty() && at_most == quorum {
         let unseen = membership.names(MemberState::Unknown);
         return verdict.fail(if unseen.is_empty() {

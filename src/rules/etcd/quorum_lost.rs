@@ -2,6 +2,7 @@
 
 use super::membership::{MemberState, Membership, membership};
 use crate::engine::verdict::{Draft, Verdict};
+use crate::origin::Unknown;
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge};
 
@@ -25,16 +26,33 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     if total == 1 {
         return;
     }
+    // Members that nobody named may run; then only what etcd itself says or does proves the loss.
+    if !membership.complete && !says_so(context) {
+        let down = in_words(&membership.names(MemberState::Down));
+        let why = format!("down: {down}; and the cluster may have more members than these files name");
+        return verdict.unknown(
+            Unknown::new("etcd quorum", why)
+                .with_remedy("give the evidence of all masters, or run the check live on one"),
+        );
+    }
     verdict.fail(draft(&membership, context));
+}
+
+/// Whether some member's log or answer says that it has no leader.
+pub(super) fn says_so(context: &Context<'_>) -> bool {
+    context.cluster.hosts.iter().any(|host| {
+        host.logs.hits.iter().any(|hit| hit.rule == DETECTOR.id && hit.ongoing != Some(false))
+            || host.probes.etcd.iter().any(|answer| matches!(answer.healthy, Ok(false)))
+    })
 }
 
 fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
     let down = membership.names(MemberState::Down);
     let up = membership.at_most_up();
     let needed = membership.quorum() - up;
-    // What is to be done is to be done on those that are down.
-    let mut hosts = membership.hosts(MemberState::Down);
-    hosts.extend(membership.hosts(MemberState::Up));
+    // Those that run are the ones that serve nothing; what is to be done elsewhere, the commands say.
+    let mut hosts = membership.hosts(MemberState::Up);
+    hosts.extend(membership.hosts(MemberState::Down));
     let mut draft = Draft::new()
         .value("total", membership.total())
         .value("up", up)

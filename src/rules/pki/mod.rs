@@ -1,7 +1,32 @@
-//! Rules of certificates, keys and kubeconfigs, one file each.
+//! Rules of certificates, keys and kubeconfigs, one file each. Beside them: `inventory` (what a host uses) and `renewal`
+//! (what a fix needs to know).
 
+mod ca_mismatch;
+mod chain_broken;
+mod cluster_signing;
+mod expired;
+mod expires_soon;
+mod file_missing;
+mod inventory;
+mod key_mismatch;
+mod kubelet_client_expired;
+mod not_yet_valid;
+mod renewal;
 mod san_missing;
+mod service_account;
 
 use super::Detector;
 
-pub(super) const DETECTORS: &[&Detector] = &[&san_missing::DETECTOR];
+pub(super) const DETECTORS: &[&Detector] = &[
+    &ca_mismatch::DETECTOR,
+    &chain_broken::DETECTOR,
+    &cluster_signing::DETECTOR,
+    &expired::DETECTOR,
+    &expires_soon::DETECTOR,
+    &file_missing::DETECTOR,
+    &key_mismatch::DETECTOR,
+    &kubelet_client_expired::DETECTOR,
+    &not_yet_valid::DETECTOR,
+    &san_missing::DETECTOR,
+    &service_account::DETECTOR,
+];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
-use crate::facts::certificates::Certificate;
+use crate::facts::certificates::{Certificate, CertificateFile};
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::log::LogHit;
 use crate::facts::topology::{self, Edge, Route, Service};
@@ -141,14 +141,10 @@ fn on_disk(context: &Context<'_>, host: &Host, serving: &Serving<'_>, verdict: &
         .value("server", component.name.name())
         .maybe_value("key", serving.key.map(|key| &key.value))
         .at(&host.name, &file.origin, valid_for(leaf));
-    // The CA's key lies beside its certificate where certificates are issued by hand; the file tells.
-    if let Some(authority) = serving.authority {
-        let key = [(".crt", ".key"), (".pem", "-key.pem")].iter().find_map(|(end, key_end)| {
-            let key = format!("{}{key_end}", authority.value.strip_suffix(end)?);
-            host.kubernetes.certificates.contains_key(&key).then_some(key)
-        });
-        draft = draft.value("ca", &authority.value).maybe_value("ca_key", key);
-    }
+    let ca = issuer_of(host, leaf);
+    draft = draft
+        .maybe_value("ca", ca.map(|(path, _)| path).or(serving.authority.map(|path| path.value.as_str())))
+        .maybe_value("ca_key", ca.and_then(|(_, ca)| key_of(host, ca)));
     for wants in missing.values() {
         for want in wants.iter().take(2) {
             draft = match &want.origin {
@@ -228,7 +224,8 @@ fn served(host: &Host, verdict: &mut Verdict) {
         let names = vec![answer.server_name.clone()];
         let draft = texts(Draft::new(), leaf, &names)
             .message("served")
-            .subject(leaf.sha256.clone())
+            // The certificate of a file of this host is one fault with it.
+            .subject(file_of_leaf(host, leaf).unwrap_or(&leaf.sha256))
             .value("target", &answer.target)
             .evidence(Evidence::new(
                 EvidenceKind::Probe,
@@ -238,6 +235,40 @@ fn served(host: &Host, verdict: &mut Verdict) {
             ));
         verdict.fail(draft);
     }
+}
+
+/// Every readable file of certificates and keys of the host.
+fn files(host: &Host) -> impl Iterator<Item = (&str, &CertificateFile)> {
+    host.kubernetes.certificates.iter().filter_map(|(path, file)| Some((path.as_str(), file.as_ref().ok()?)))
+}
+
+/// The file whose first certificate this is.
+fn file_of_leaf<'a>(host: &'a Host, leaf: &Certificate) -> Option<&'a str> {
+    files(host)
+        .find(|(_, file)| file.certificates.first().is_some_and(|certificate| certificate.sha256 == leaf.sha256))
+        .map(|(path, _)| path)
+}
+
+/// The authority that signed a certificate, where it is on the host.
+fn issuer_of<'a>(host: &'a Host, leaf: &Certificate) -> Option<(&'a str, &'a Certificate)> {
+    files(host).find_map(|(path, file)| {
+        let ca = file.certificates.first()?;
+        let identified = match (&leaf.authority_key_id, &ca.subject_key_id) {
+            (Some(wanted), Some(id)) => wanted == id,
+            _ => true,
+        };
+        (ca.is_ca && ca.subject == leaf.issuer && identified).then_some((path, ca))
+    })
+}
+
+/// The file with a certificate's private key, where it is on the host.
+fn key_of<'a>(host: &'a Host, certificate: &Certificate) -> Option<&'a str> {
+    let belongs = |file: &CertificateFile| {
+        file.keys
+            .iter()
+            .any(|key| key.public_key_sha256.as_ref().is_ok_and(|hash| *hash == certificate.public_key_sha256))
+    };
+    files(host).find(|(_, file)| belongs(file)).map(|(path, _)| path)
 }
 
 fn texts(draft: Draft, leaf: &Certificate, missing: &[String]) -> Draft {

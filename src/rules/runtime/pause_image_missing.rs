@@ -26,15 +26,15 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             }
         }
     }
-    if uses_docker(host) {
-        if let Some(docker) = &host.probes.docker {
-            any = true;
-            if let Some(docker) = verdict.known(docker)
-                && let Some(images) = verdict.known(&docker.images)
-                && let Some(image) = configured_for_docker(host)
-            {
-                compare(host, &image.value, Some(image.origin), images, "docker", "the docker API", verdict);
-            }
+    if uses_docker(host)
+        && let Some(docker) = &host.probes.docker
+    {
+        any = true;
+        if let Some(docker) = verdict.known(docker)
+            && let Some(images) = verdict.known(&docker.images)
+            && let Some(image) = configured_for_docker(host)
+        {
+            compare(host, &image.value, Some(image.origin), images, "docker", "the docker API", verdict);
         }
     }
     if !any && (host.component(ComponentName::Kubelet).is_some() || host.probes.taken) {

@@ -219,6 +219,7 @@ fn load_balancers_backends() {
         layer,
         server_names: Vec::new(),
         terminates_tls: false,
+        transparent: false,
         backends: vec![backend(address, false), backend("10.0.0.9:6443", true), backend("unix:/x", false)],
         upstream_scheme: scheme.map(|scheme| sourced(scheme, "/etc/nginx/nginx.conf")),
         health_check: false,

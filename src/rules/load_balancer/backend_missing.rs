@@ -1,0 +1,255 @@
+//! lb-backend-missing: a load balancer that omits a master, sends to a host that is none, or to a port that none serves.
+
+use std::net::IpAddr;
+
+use super::frontends::{Balanced, Master, addresses_of, all, before_apiservers, masters, unit_of};
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::component::{ComponentName, LayerKind};
+use crate::facts::load_balancer::Backend;
+use crate::facts::{Cluster, Host};
+use crate::origin::{Origin, Unknown};
+use crate::report::Confidence;
+use crate::rules::support::{Url, in_words, main_address, owners};
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector = Detector { id: "lb-backend-missing", judge: Judge::Host(judge), refine: None };
+
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let masters = masters(context.cluster);
+    for balanced in before_apiservers(context.cluster, host) {
+        let targets: Vec<Target<'_>> =
+            balanced.backends.iter().filter_map(|backend| Target::of(context.cluster, host, backend)).collect();
+        if targets.is_empty() {
+            continue;
+        }
+        if masters.is_empty() {
+            verdict.unknown(Unknown::new("the masters", "no host with an apiserver was given"));
+            continue;
+        }
+        for target in &targets {
+            judge_target(host, &masters, &balanced, target, verdict);
+        }
+        judge_omitted(context.cluster, host, &masters, &balanced, &targets, verdict);
+    }
+}
+
+/// A backend and where it leads.
+struct Target<'a> {
+    backend: &'a Backend,
+    port: Option<u16>,
+    /// Empty when its name could not be resolved.
+    addresses: Vec<IpAddr>,
+    /// The given host that it is.
+    owner: Option<&'a Host>,
+}
+
+impl<'a> Target<'a> {
+    fn of(cluster: &'a Cluster, at: &'a Host, backend: &'a Backend) -> Option<Target<'a>> {
+        let url = Url::parse(&backend.address.value)?;
+        let addresses = addresses_of(cluster, at, &url.host);
+        let owner = if url.is_loopback() || addresses.iter().any(IpAddr::is_loopback) {
+            Some(at)
+        } else {
+            let by_address = addresses.iter().find_map(|address| owners(cluster, *address).next());
+            by_address.or_else(|| cluster.hosts.iter().find(|host| host.name == url.host))
+        };
+        Some(Target { backend, port: url.port, addresses, owner })
+    }
+}
+
+/// A backend on a given host: does an apiserver answer on that port there?
+fn judge_target(
+    host: &Host,
+    masters: &[Master<'_>],
+    balanced: &Balanced<'_>,
+    target: &Target<'_>,
+    verdict: &mut Verdict,
+) {
+    let (Some(owner), Some(port)) = (target.owner, target.port) else { return };
+    if target.backend.disabled || is_proxied(owner, port) {
+        return verdict.pass();
+    }
+    let master = masters.iter().find(|master| master.host.name == owner.name);
+    if master.is_some_and(|master| master.serves(port)) {
+        return verdict.pass();
+    }
+    let listeners = owner.network.as_ref().map_err(Unknown::clone);
+    let listeners = listeners.and_then(|network| network.listeners.as_ref().map_err(Unknown::clone));
+    match &listeners {
+        Ok(listeners) if listeners.iter().any(|listener| listener.port == port) => return verdict.pass(),
+        // Without its sockets a host counts as no master only when its manifests are known and it is a node.
+        Err(_) if master.is_some() => {}
+        Err(unknown) => {
+            if owner.kubernetes.static_pods.is_err() || owner.component(ComponentName::Kubelet).is_none() {
+                return verdict.unknown(unknown.clone());
+            }
+        }
+        Ok(_) => {}
+    }
+    let address = &target.backend.address;
+    let mut draft = common(host, balanced)
+        .subject(format!("{} {}", balanced.name, address.value))
+        .value("address", &address.value)
+        .value("owner", &owner.name)
+        .value("port", port)
+        .value("masters", names(masters))
+        .maybe_value("line", address.origin.span().map(|span| span.line));
+    let label = match master {
+        Some(master) => {
+            let serves = master.secure_port();
+            let right = format!("{}:{serves}", address.value.rsplit_once(':').map_or("", |(address, _)| address));
+            draft = draft.message("wrong_port").value("secure_port", serves).value("right_address", right);
+            format!("{}'s apiserver serves port {serves}", owner.name)
+        }
+        None => {
+            draft = draft.message("not_a_master");
+            format!("{} has no apiserver", owner.name)
+        }
+    };
+    draft = draft.at(&host.name, &address.origin, label);
+    verdict.fail(draft);
+}
+
+/// Whether another proxy of that host takes connections on the port.
+fn is_proxied(host: &Host, port: u16) -> bool {
+    all(host).iter().any(|balanced| balanced.balancer != "keepalived" && balanced.ports().contains(&port))
+}
+
+fn judge_omitted(
+    cluster: &Cluster,
+    host: &Host,
+    masters: &[Master<'_>],
+    balanced: &Balanced<'_>,
+    targets: &[Target<'_>],
+    verdict: &mut Verdict,
+) {
+    if targets.iter().any(|target| target.addresses.is_empty() && target.owner.is_none()) {
+        let what = format!("the servers of {} in {}", balanced.name, balanced.path);
+        return verdict.unknown(Unknown::new(what, "a name among them could not be resolved"));
+    }
+    if targets.iter().all(|target| target.owner.is_some_and(|owner| owner.name == host.name)) {
+        // A proxy of a master before its own apiserver alone balances nothing.
+        return verdict.pass();
+    }
+    if targets.iter().any(|target| target.owner.zip(target.port).is_some_and(|(owner, port)| is_proxied(owner, port))) {
+        // Another proxy stands behind this one; what it leaves out is said of it.
+        return verdict.pass();
+    }
+    // A backend of another network may be a given master by an address that it does not know of (NAT).
+    let networks: Vec<ipnet::IpNet> = cluster
+        .hosts
+        .iter()
+        .filter_map(|host| host.network.as_ref().ok())
+        .flat_map(|network| network.addresses().map(|(_, net)| net))
+        .filter(|net| !net.addr().is_loopback() && net.prefix_len() < 32)
+        .collect();
+    let foreign = targets.iter().find(|target| {
+        target.owner.is_none()
+            && target.addresses.iter().any(|address| !networks.iter().any(|net| net.contains(address)))
+    });
+    let mut omitted = Vec::new();
+    for master in masters {
+        if targets.iter().any(|target| target.owner.is_some_and(|owner| owner.name == master.host.name)) {
+            verdict.pass();
+            continue;
+        }
+        let Ok(network) = &master.host.network else {
+            verdict.unknown(Unknown::new(format!("addresses of {}", master.host.name), "could not be read"));
+            continue;
+        };
+        if let Some(foreign) = foreign {
+            let what = format!("the host at {}", foreign.backend.address.value);
+            verdict.unknown(Unknown::new(what, "was not given, and may be a master by another address"));
+            continue;
+        }
+        omitted.push(Omitted {
+            name: master.host.name.clone(),
+            address: main_address(network),
+            port: master.secure_port(),
+            named_at: None,
+        });
+    }
+    if foreign.is_none() {
+        omitted.extend(named_by_etcd(cluster, masters, targets));
+    }
+    for Omitted { name, address, port, named_at } in omitted {
+        let last = targets.last().map(|target| &target.backend.address.origin);
+        let mut draft = common(host, balanced)
+            .subject(format!("{} {name}", balanced.name))
+            .message("omitted")
+            .value("master", &name)
+            .value("port", port)
+            .value("servers", in_words(&addresses(targets)))
+            .maybe_value("line", last.and_then(Origin::span).map(|span| span.line));
+        if let Some(address) = address {
+            let target = std::net::SocketAddr::new(address, port);
+            draft = draft.value("address", target);
+            draft = match balanced.balancer {
+                "haproxy" => draft.value("server_line", format!("server {name} {target} check")),
+                "nginx" => draft.value("server_line", format!("server {target};")),
+                _ => draft,
+            };
+        }
+        if let Some(last) = last {
+            draft = draft.at(&host.name, last, format!("the last server; {name} is not among them"));
+        }
+        if let Some((named_on, named_at)) = named_at {
+            draft = draft.at(&named_on, &named_at, format!("{name} is a master")).confidence(Confidence::Medium);
+        }
+        verdict.fail(draft);
+    }
+}
+
+/// A master that no server stands for.
+struct Omitted {
+    name: String,
+    address: Option<IpAddr>,
+    port: u16,
+    /// Host and place, when that is all that is known of it.
+    named_at: Option<(String, Origin)>,
+}
+
+/// Masters that were not given: kubeadm puts a member of etcd on each, and its manifest names those of that time.
+fn named_by_etcd(cluster: &Cluster, masters: &[Master<'_>], targets: &[Target<'_>]) -> Vec<Omitted> {
+    let mut found: Vec<Omitted> = Vec::new();
+    for master in masters {
+        let Some(etcd) = master.host.component(ComponentName::Etcd) else { continue };
+        if !etcd.layers.iter().any(|layer| layer.kind == LayerKind::Manifest) {
+            continue;
+        }
+        for item in etcd.flag_items("initial-cluster") {
+            let Some((name, url)) = item.value.split_once('=') else { continue };
+            let Some(address) = Url::parse(url).and_then(|url| url.address()) else { continue };
+            let known = owners(cluster, address).next().is_some()
+                || cluster.hosts.iter().any(|host| host.name == name)
+                || targets.iter().any(|target| target.addresses.contains(&address))
+                || found.iter().any(|known| known.name == name);
+            if !known {
+                found.push(Omitted {
+                    name: name.to_owned(),
+                    address: Some(address),
+                    port: master.secure_port(),
+                    named_at: Some((master.host.name.clone(), item.origin.clone())),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn addresses(targets: &[Target<'_>]) -> Vec<String> {
+    targets.iter().map(|target| target.backend.address.value.clone()).collect()
+}
+
+fn names(masters: &[Master<'_>]) -> String {
+    in_words(&masters.iter().map(|master| master.host.name.clone()).collect::<Vec<_>>())
+}
+
+fn common(host: &Host, balanced: &Balanced<'_>) -> Draft {
+    let file = balanced.backends.first().and_then(|backend| backend.address.origin.path()).unwrap_or(balanced.path);
+    Draft::new()
+        .value("balancer", balanced.balancer)
+        .value("frontend", balanced.name)
+        .value("file", file)
+        .value("unit", unit_of(host, balanced.component()))
+}

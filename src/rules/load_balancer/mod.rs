@@ -1,0 +1,22 @@
+//! Rules of nginx, haproxy and keepalived before the apiservers, one file each.
+
+mod backend_missing;
+mod frontends;
+mod health_check_missing;
+mod layer7_to_tls;
+mod not_running;
+mod server_name_invalid;
+mod timeout_too_short;
+mod vip_absent;
+
+use super::Detector;
+
+pub(super) const DETECTORS: &[&Detector] = &[
+    &backend_missing::DETECTOR,
+    &health_check_missing::DETECTOR,
+    &layer7_to_tls::DETECTOR,
+    &not_running::DETECTOR,
+    &server_name_invalid::DETECTOR,
+    &timeout_too_short::DETECTOR,
+    &vip_absent::DETECTOR,
+];

@@ -1,0 +1,171 @@
+//! lb-vip-absent: keepalived's virtual address is on no host, or on two; or a proxy is to bind an address that its host
+//! does not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::frontends::{before_apiservers, listen_address, unit_of};
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::component::ComponentName;
+use crate::facts::load_balancer::VrrpInstance;
+use crate::facts::{Cluster, Host};
+use crate::origin::{Sourced, Unknown};
+use crate::rules::support::{addresses_in_words, in_words, is_running, main_address, owners};
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector = Detector { id: "lb-vip-absent", judge: Judge::Host(judge), refine: None };
+
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    // An address that several hosts may take is judged once, for all of them together.
+    if context.cluster.hosts.first().is_some_and(|first| std::ptr::eq(first, host)) {
+        for (address, holders) in configured(context.cluster) {
+            judge_virtual(context.cluster, address, &holders, verdict);
+        }
+    }
+    judge_binds(context.cluster, host, verdict);
+}
+
+type Configured<'a> = (&'a Host, &'a VrrpInstance, &'a Sourced<String>);
+
+/// Each virtual address with the hosts that may take it.
+fn configured(cluster: &Cluster) -> BTreeMap<IpAddr, Vec<Configured<'_>>> {
+    let mut found: BTreeMap<IpAddr, Vec<Configured<'_>>> = BTreeMap::new();
+    for host in &cluster.hosts {
+        let Ok(Some(keepalived)) = &host.load_balancers.keepalived else { continue };
+        for instance in &keepalived.instances {
+            for address in &instance.virtual_addresses {
+                if let Ok(parsed) = address.value.parse() {
+                    found.entry(parsed).or_default().push((host, instance, address));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn judge_virtual(cluster: &Cluster, address: IpAddr, configured: &[Configured<'_>], verdict: &mut Verdict) {
+    let mut holders = BTreeSet::new();
+    for (host, _, _) in configured {
+        let Some(network) = verdict.known(&host.network) else { return };
+        if network.addresses().any(|(_, net)| net.addr() == address) {
+            holders.insert(host.name.clone());
+        }
+    }
+    let hosts: BTreeSet<String> = configured.iter().map(|(host, _, _)| host.name.clone()).collect();
+    let in_lvs = configured.iter().any(|(host, _, _)| {
+        matches!(&host.load_balancers.keepalived, Ok(Some(keepalived)) if keepalived.virtual_servers.iter()
+            .any(|server| server.address.value.contains(&address.to_string())))
+    });
+    let mut draft = Draft::new()
+        .subject(address.to_string())
+        .value("address", address)
+        .value("holders", in_words(&holders.iter().cloned().collect::<Vec<_>>()))
+        .value("candidates", in_words(&hosts.iter().cloned().collect::<Vec<_>>()))
+        .maybe_value("interface", configured.iter().find_map(|(_, i, _)| Some(&i.interface.as_ref()?.value)))
+        .hosts(hosts.iter());
+    match holders.len() {
+        // A real server of LVS has it on its loopback interface too.
+        2.. if !in_lvs => {
+            for (host, instance, written) in configured.iter().filter(|(host, ..)| holders.contains(&host.name)) {
+                let priority = instance.priority.as_ref().map_or(String::new(), |p| format!(", priority {}", p.value));
+                draft = draft.at(&host.name, &written.origin, format!("{} has it{priority}", host.name));
+            }
+            let routers: BTreeSet<u32> =
+                configured.iter().filter_map(|(_, i, _)| Some(i.virtual_router_id.as_ref()?.value)).collect();
+            if routers.len() > 1 {
+                let routers: Vec<String> = routers.iter().map(u32::to_string).collect();
+                draft = draft.message("routers_differ").value("routers", in_words(&routers));
+            } else {
+                draft = draft.message("on_two");
+            }
+            verdict.fail(draft)
+        }
+        1.. => verdict.pass(),
+        _ => {
+            if let Some(other) = owners(cluster, address).next() {
+                let written = &configured[0];
+                draft = draft.message("elsewhere").value("owner", &other.name).at(
+                    &written.0.name,
+                    &written.2.origin,
+                    format!("{} has it, and not by keepalived", other.name),
+                );
+                // On a real server's loopback interface it answers nobody.
+                return if in_lvs { verdict.unknown(not_given(address)) } else { verdict.fail(draft) };
+            }
+            if !all_given(cluster, configured) {
+                return verdict.unknown(not_given(address));
+            }
+            for (host, _, written) in configured {
+                let why = match is_running(host, ComponentName::Keepalived) {
+                    Some(false) => "no keepalived runs",
+                    _ => "does not have it",
+                };
+                draft = draft.at(&host.name, &written.origin, format!("{}: {why}", host.name));
+            }
+            verdict.fail(draft.message("absent"))
+        }
+    }
+}
+
+fn not_given(address: IpAddr) -> Unknown {
+    Unknown::new(format!("who has {address}"), "not every host that may take it was given")
+}
+
+/// Whether every host that may take the address was given: the unicast peers are, or there are two that speak multicast, or
+/// one that is to be its only holder.
+fn all_given(cluster: &Cluster, configured: &[Configured<'_>]) -> bool {
+    let peers: Vec<IpAddr> = configured
+        .iter()
+        .flat_map(|(_, instance, _)| &instance.unicast_peers)
+        .filter_map(|peer| peer.value.parse().ok())
+        .collect();
+    if peers.is_empty() {
+        return configured.len() > 1;
+    }
+    peers.iter().all(|peer| owners(cluster, *peer).next().is_some())
+}
+
+/// A specific address that a proxy before an apiserver binds has to be the host's, unless the kernel is told otherwise.
+fn judge_binds(cluster: &Cluster, host: &Host, verdict: &mut Verdict) {
+    for balanced in before_apiservers(cluster, host) {
+        if balanced.balancer == "keepalived" {
+            continue;
+        }
+        for listen in &balanced.listen {
+            let Some(address) = listen_address(&listen.value) else { continue };
+            let Some(network) = verdict.known(&host.network) else { continue };
+            if network.owns(address) || balanced.frontend.is_some_and(|frontend| frontend.transparent) {
+                verdict.pass();
+                continue;
+            }
+            let key = if address.is_ipv4() { "net.ipv4.ip_nonlocal_bind" } else { "net.ipv6.ip_nonlocal_bind" };
+            match host.sysctls.get(key) {
+                Some(Ok(value)) if value == "1" => {
+                    verdict.pass();
+                    continue;
+                }
+                Some(Err(unknown)) => {
+                    verdict.unknown(unknown.clone());
+                    continue;
+                }
+                _ => {}
+            }
+            let mut draft = Draft::new()
+                .subject(format!("{} {address}", balanced.balancer))
+                .message("bind")
+                .value("address", address)
+                .value("listen", &listen.value)
+                .value("balancer", balanced.balancer)
+                .value("unit", unit_of(host, balanced.component()))
+                .value("sysctl", key)
+                .maybe_value("file", listen.origin.path())
+                .maybe_value("own_address", main_address(network))
+                .at(&host.name, &listen.origin, format!("no interface has it, and {key} is not 1"))
+                .note(addresses_in_words(&host.name, network));
+            if super::frontends::virtual_addresses(host).contains(&address) {
+                draft = draft.value("virtual", address);
+            }
+            verdict.fail(draft);
+        }
+    }
+}

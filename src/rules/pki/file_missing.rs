@@ -1,0 +1,172 @@
+//! pki-file-missing: a certificate, key or kubeconfig that is named where it will be read, and is not there.
+
+use super::inventory::{is_in_use, kubelet_kubeconfig};
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
+use crate::origin::{Sourced, Unknown};
+use crate::rules::support::unit_of;
+use crate::rules::{Context, Detector, Judge};
+use crate::source::SourceKind;
+
+pub(super) const DETECTOR: Detector = Detector { id: "pki-file-missing", judge: Judge::Host(judge), refine: None };
+
+fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let named = named(host);
+    for name in &named {
+        if host.kubernetes.certificates.contains_key(&name.path.value)
+            || host.kubernetes.kubeconfigs.iter().any(|config| config.path == name.path.value)
+        {
+            verdict.pass();
+        }
+    }
+    let mut told: Vec<&str> = Vec::new();
+    for absent in &host.kubernetes.absent_files {
+        let path = absent.value.as_str();
+        let users: Vec<&Named<'_>> = named.iter().filter(|name| name.path.value == path).collect();
+        let Some(first) = users.first() else { continue };
+        if told.contains(&path) {
+            continue;
+        }
+        told.push(path);
+        if !is_covered(host, path) {
+            verdict.unknown(
+                Unknown::new(path, "nothing else of its kind is in this source, which may have left it out")
+                    .with_remedy("run k8sdoctor check on the host itself, or give a source that holds it"),
+            );
+            continue;
+        }
+        let mut draft = Draft::new()
+            .subject(path)
+            .value("file", path)
+            .value("user", first.user)
+            .value("flag", first.flag)
+            .maybe_value("kubeadm_certificate", kubeadm_certificate(path));
+        for user in &users {
+            draft = draft.at(&host.name, &user.path.origin, format!("{} reads it; there is no such file", user.user));
+        }
+        verdict.fail(draft);
+    }
+}
+
+/// A path that something in force names.
+struct Named<'a> {
+    path: &'a Sourced<String>,
+    user: &'a str,
+    flag: &'a str,
+}
+
+fn named(host: &Host) -> Vec<Named<'_>> {
+    let mut named = Vec::new();
+    let joined = kubelet_kubeconfig(host).is_some();
+    for component in &host.components {
+        // Before it has joined, a kubelet's unit names what joining will write.
+        if component.name == ComponentName::Kubelet && !joined {
+            continue;
+        }
+        let Some(layer) = starting_layer(host, component) else { continue };
+        for (flag, values) in &layer.flags {
+            let Some(value) = values.last() else { continue };
+            if flag == "bootstrap-kubeconfig"
+                || (component.name == ComponentName::Kubelet && flag == "kubeconfig")
+                || !value.value.starts_with('/')
+                || !is_on_the_host(host, layer, &value.value)
+            {
+                continue;
+            }
+            named.push(Named { path: value, user: component.name.name(), flag });
+        }
+    }
+    for config in host.kubernetes.kubeconfigs.iter().filter(|config| is_in_use(config)) {
+        if !config.path.starts_with("/etc/kubernetes/") {
+            continue;
+        }
+        let cluster = config.current_cluster().and_then(|cluster| cluster.certificate_authority.as_ref());
+        let user = config.current_user();
+        let user = user.into_iter().flat_map(|user| [&user.client_certificate, &user.client_key]).flatten();
+        named.extend(cluster.into_iter().chain(user).map(|path| Named { path, user: &config.path, flag: "" }));
+    }
+    if joined && let Ok(Some(kubelet)) = &host.kubernetes.kubelet_configuration {
+        for field in ["authentication.x509.clientCAFile", "tlsCertFile", "tlsPrivateKeyFile"] {
+            if let Some(path) = kubelet.get(field) {
+                named.push(Named { path, user: "kubelet", flag: field });
+            }
+        }
+    }
+    named
+}
+
+/// The layer that a component starts from the next time: the strongest that stands in a file. A unit that is switched off
+/// starts nothing, and of a process alone it is not known whether its paths are the host's.
+fn starting_layer<'a>(host: &Host, component: &'a Component) -> Option<&'a Layer> {
+    component.layers.iter().filter(|layer| layer.kind != LayerKind::Process).find(|layer| match unit_of(layer) {
+        Some(unit) => {
+            host.unit(unit).is_none_or(|unit| component.pid.is_some() || (unit.enabled != Some(false) && !unit.masked))
+        }
+        None => true,
+    })
+}
+
+/// Whether a path that a layer names is the host's own: a pod sees only what is mounted, and there under the mount's name.
+fn is_on_the_host(host: &Host, layer: &Layer, path: &str) -> bool {
+    if layer.kind != LayerKind::Manifest {
+        return true;
+    }
+    let Ok(pods) = &host.kubernetes.static_pods else { return false };
+    let Some(pod) = pods.iter().find(|pod| layer.origin.path() == Some(pod.path.as_str())) else { return false };
+    pod.containers.iter().any(|container| {
+        let mount = container.mounts.iter().filter(|(at, _)| is_below(path, at)).max_by_key(|(at, _)| at.len());
+        mount.is_some_and(|(at, volume)| {
+            pod.host_paths.iter().any(|host_path| {
+                host_path.volume == *volume && host_path.path.value.trim_end_matches('/') == at.trim_end_matches('/')
+            })
+        })
+    })
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    let directory = directory.trim_end_matches('/');
+    path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether the source would hold the file if it were there. The live host does; a copy may have left out private keys or
+/// whole directories, so another file of the kind has to be in the same directory or the one above.
+fn is_covered(host: &Host, path: &str) -> bool {
+    if host.kind == SourceKind::Live {
+        return true;
+    }
+    let parent = |path: &str| path.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
+    let directory = parent(path);
+    let above = parent(&directory);
+    let near = |other: &str| {
+        let other = parent(other);
+        other == directory || (other == above && above.matches('/').count() > 2)
+    };
+    let is_kubeconfig = [".conf", "kubeconfig"].iter().any(|ending| path.ends_with(ending));
+    if is_kubeconfig {
+        return host.kubernetes.kubeconfigs.iter().any(|config| parent(&config.path) == directory);
+    }
+    let is_key = path.ends_with(".key") || path.ends_with("-key.pem");
+    host.kubernetes.certificates.iter().any(|(other, file)| {
+        near(other)
+            && file
+                .as_ref()
+                .is_ok_and(|file| if is_key { !file.keys.is_empty() } else { !file.certificates.is_empty() })
+    })
+}
+
+/// kubeadm's name for what it would make anew.
+fn kubeadm_certificate(path: &str) -> Option<String> {
+    let base = path.strip_prefix("/etc/kubernetes/pki/")?;
+    let base = base.strip_suffix(".crt").or_else(|| base.strip_suffix(".key"))?;
+    let made = [
+        "apiserver",
+        "apiserver-kubelet-client",
+        "apiserver-etcd-client",
+        "front-proxy-client",
+        "etcd/server",
+        "etcd/peer",
+        "etcd/healthcheck-client",
+    ];
+    made.contains(&base).then(|| base.replace('/', "-"))
+}

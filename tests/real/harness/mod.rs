@@ -1,0 +1,50 @@
+//! What the tests share: sandboxes, processes that end with their test, reports, certificates.
+
+pub mod cfssl;
+pub mod process;
+mod report;
+mod sandbox;
+
+pub use process::{Process, eventually};
+pub use report::Report;
+pub use sandbox::{Options, Sandbox};
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+/// The program under test.
+pub const K8SDOCTOR: &str = env!("CARGO_BIN_EXE_k8sdoctor");
+
+/// Says that the running test is skipped, and why. libtest keeps what a passing test prints; this is not kept.
+pub fn skip(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let line = format!("skipped: {test}: {why}\n");
+    assert!(std::env::var_os("K8SDOCTOR_NO_SKIP").is_none(), "{line}");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("K8SDOCTOR_SKIPS") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}
+
+/// The first of the programs that is not to be found.
+pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
+    programs.iter().copied().find(|program| which(program).is_none())
+}
+
+/// Where a program is.
+pub fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':')
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"])
+        .map(|folder| Path::new(folder).join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Tests whose daemons share something that no namespace parts (control groups, loop devices) run one after another.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,19 @@
+//! The program against the real things: etcd, dockerd, containerd, OpenSSL, cfssl, the kernel's own namespaces, systemd.
+//!
+//! Each test has a sandbox: namespaces of its own over the machine's files, in which it may write to /etc and use the usual
+//! ports, and in which the fixes are run exactly as they are printed. What a test needs and the machine does not have makes
+//! it say `skipped: TEST: WHY` on stderr, also without --nocapture; with K8SDOCTOR_NO_SKIP=1 that is a failure, and a file
+//! named by K8SDOCTOR_SKIPS gets a line for each.
+#![allow(clippy::disallowed_methods, reason = "tests make the hosts that the program looks at")]
+
+mod harness;
+
+mod apiserver;
+mod certificates;
+mod cgroups;
+mod default_route;
+mod endpoints;
+mod etcd_address;
+mod etcd_quorum;
+mod pause_image;
+mod whole_host;
