@@ -5,26 +5,12 @@
 #![allow(clippy::disallowed_methods, reason = "a test lists its fixtures and is told which rule by its environment")]
 #![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 
-use std::path::{Path, PathBuf};
+mod fixtures;
 
-use k8sdoctor::engine::run::{Run, RunOptions, run};
+use std::path::PathBuf;
 
-fn folders(of: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = match std::fs::read_dir(of) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect(),
-        Err(error) => panic!("{}: {error}", of.display()),
-    };
-    found.sort();
-    found
-}
-
-/// A tree itself, or the hosts in it.
-fn sources(case: &Path) -> Vec<String> {
-    const OF_A_HOST: [&str; 7] = ["etc", "proc", "sys", "var", "usr", "run", "srv"];
-    let is_tree = OF_A_HOST.iter().any(|name| case.join(name).is_dir());
-    let trees = if is_tree { vec![case.to_owned()] } else { folders(case) };
-    trees.iter().map(|tree| tree.display().to_string()).collect()
-}
+use fixtures::{folders, name, options, sources, testdata};
+use k8sdoctor::engine::run::{Run, run};
 
 /// What is wrong with the run's outcome, if anything.
 fn complaint(outcome: &str, rule: &str, run: &Run) -> Option<String> {
@@ -54,27 +40,21 @@ fn complaint(outcome: &str, rule: &str, run: &Run) -> Option<String> {
 
 #[test]
 fn every_fixture_has_its_outcome() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/rules");
+    let root = testdata("rules");
     let only = std::env::var("RULE").ok();
     let mut complaints = Vec::new();
     let mut cases = 0;
     for folder in folders(&root) {
-        let rule = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let rule = name(&folder);
         if only.as_ref().is_some_and(|only| *only != rule) {
             continue;
         }
         let names: Vec<PathBuf> = folders(&folder);
         for case in &names {
-            let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = name(case);
             let outcome = name.split('-').next().unwrap_or_default();
-            let options = RunOptions {
-                sources: sources(case),
-                only: vec![rule.clone()],
-                at: "2026-01-01T00:00:00Z".parse().ok(),
-                ..RunOptions::default()
-            };
             cases += 1;
-            match run(&options) {
+            match run(&options(sources(case), &[&rule])) {
                 Ok(run) => {
                     complaints.extend(complaint(outcome, &rule, &run).map(|what| format!("{rule}/{name}: {what}")))
                 }

@@ -7,7 +7,7 @@ use regex::{Captures, Regex};
 
 static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"(?i)(?P<key>[\w.-]*(?:client-key-data|token|passwd|password|secret|auth_pass)["']?(?:\s*[:=]\s*|\s+)["']?|authorization:\s*\w+\s+)(?P<value>[^\s"',]+)"#,
+        r#"(?i)(?P<key>[\w.-]*(?:client-key-data|token|passwd|password|secret|auth_pass)["']?(?:\s*[:=]\s*|\s+)["']?|authorization:\s*\w+\s+)(?P<value>[^\s"',]+)|(?P<url>://[^\s/:@"']*:)(?P<password>[^\s/@"']+)@"#,
     )
     .ok()
 });
@@ -19,6 +19,9 @@ pub fn mask(line: &str) -> Cow<'_, str> {
     // A guard that cannot be built shows nothing.
     let Some(secret) = SECRET.as_ref() else { return Cow::Owned("*".repeat(line.chars().count())) };
     secret.replace_all(line, |found: &Captures<'_>| {
+        if let (Some(url), Some(password)) = (found.name("url"), found.name("password")) {
+            return format!("{}{}@", url.as_str(), "*".repeat(password.as_str().chars().count()));
+        }
         let (key, value) = (&found["key"], &found["value"]);
         let lower = key.to_ascii_lowercase();
         let separated = key.contains([':', '=']) || lower.trim_end().ends_with("auth_pass") || lower.contains("--");
@@ -54,6 +57,9 @@ mod tests {
             ("--token-auth-file=/etc/tokens.csv", "--token-auth-file=/etc/tokens.csv"),
             ("the token expired", "the token expired"),
             ("secretName: pull", "secretName: pull"),
+            ("HTTP_PROXY=http://bob:hunter2@proxy:3128", "HTTP_PROXY=http://bob:*******@proxy:3128"),
+            ("image: registry:5000/pause@sha256:ab", "image: registry:5000/pause@sha256:ab"),
+            ("https://10.0.0.1:2379,http://a@b", "https://10.0.0.1:2379,http://a@b"),
         ] {
             let masked = mask(line);
             assert_eq!(masked, expected);

@@ -44,6 +44,10 @@ fn at(host: &Host, place: &Place, (old, new): (&str, &str), shared: bool) -> Opt
     }
     let before = line_text[begin..from].to_owned();
     // A quote would end the shell's word, and nobody can paste a control character.
+    // Words before the text's own are repeated only from a line without secrets.
+    if may_hold_secret(if begin < word { line_text } else { &before }) || may_hold_secret(old) {
+        return None;
+    }
     let is_plain = |text: &str| !text.contains('\'') && !text.chars().any(|c| c.is_control() && c != '\t');
     (is_plain(&before) && is_plain(old) && is_plain(new)).then(|| Edit {
         file: path.to_string(),
@@ -53,6 +57,12 @@ fn at(host: &Host, place: &Place, (old, new): (&str, &str), shared: bool) -> Opt
         new: new.to_owned(),
         shared,
     })
+}
+
+/// Whether a text has credentials in a URL or names a password: no command repeats that.
+fn may_hold_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase().replace("cluster-token", "").replace("cluster_token", "");
+    text.contains('@') || ["token", "passw", "secret"].iter().any(|name| text.contains(name))
 }
 
 /// Where `old` begins in the span's text.
@@ -172,6 +182,15 @@ mod tests {
             ),
             ("another text", "X=${IP}\n", "${IP}", "1.1.1.1", "2.2.2.2", None),
             ("a quote within", "X=a'b\n", "a'b", "a'b", "c", None),
+            ("credentials", "http://u:p@1.1.1.1:1\n", "http://u:p@1.1.1.1:1", "http://u:p@1.1.1.1:1", "c", None),
+            (
+                "a password before it that would have to be repeated",
+                "--url http://1.1.1.1 --password p http://1.1.1.1\n",
+                "p http://1.1.1.1",
+                "http://1.1.1.1",
+                "c",
+                None,
+            ),
         ] {
             let origin = origin(text, at);
             let found = edit(&host("/f", text), &origin, (old, new), ("", ""));

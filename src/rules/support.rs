@@ -62,6 +62,15 @@ pub fn main_address(network: &Network) -> Option<IpAddr> {
     candidates.first().map(|&(_, _, _, address)| address)
 }
 
+/// [`main_address`] of the same family as another address.
+pub fn main_address_like(network: &Network, other: IpAddr) -> Option<IpAddr> {
+    let mut of_family = network.clone();
+    for interface in &mut of_family.interfaces {
+        interface.addresses.retain(|net| net.addr().is_ipv4() == other.is_ipv4());
+    }
+    main_address(&of_family)
+}
+
 /// Interfaces that runtimes and pod networks create.
 pub fn is_container_interface(name: &str) -> bool {
     [

@@ -76,6 +76,11 @@ impl SearchPath {
             }
             search.directories.push((directory, entries.to_vec()));
         }
+        // Every host enables something: where nothing is, the links were not copied.
+        let is_wants = |entry: &Entry| entry.name.ends_with(".wants") || entry.name.ends_with(".requires");
+        if !search.directories.iter().any(|(directory, entries)| is_local(directory) && entries.iter().any(is_wants)) {
+            search.complete = false;
+        }
         search
     }
 

@@ -11,8 +11,8 @@ use crate::facts::{Cluster, Host};
 use crate::origin::{Sourced, Unknown};
 use crate::rules::edit;
 use crate::rules::support::{
-    Url, addresses_in_words, binds_nonlocal, file_of, is_virtual, main_address, owners, starting_layers,
-    unit_to_restart,
+    Url, addresses_in_words, binds_nonlocal, file_of, in_url, is_virtual, main_address, main_address_like, owners,
+    starting_layers, unit_to_restart,
 };
 use crate::rules::{Context, Detector, Judge, Refined};
 
@@ -132,11 +132,12 @@ fn draft(
     flags: &[Foreign<'_>],
 ) -> Draft {
     let owner = owners(context.cluster, address).next();
-    let own = own_address(apiserver, network);
+    let own = own_address(apiserver, network, address);
     let mut draft = Draft::new()
         .subject(address.to_string())
         .value("address", address)
         .maybe_value("own_address", own)
+        .maybe_value("own_host", own.map(in_url))
         .maybe_value("owner", owner.map(|owner| &owner.name))
         .value("port", crate::facts::topology::secure_port(apiserver))
         .note(addresses_in_words(&host.name, network));
@@ -166,7 +167,9 @@ fn draft(
     if edits.len() == flags.len() {
         draft = draft.maybe_value("edit", edit::command(&edits));
         if let Some(shared) = edits.iter().find(|edit| edit.shared) {
-            draft = draft.note(format!("what else uses this variable of {} changes with it", shared.file));
+            draft = draft
+                .value("variable_in", &shared.file)
+                .note(format!("the address is a variable's: what else uses it of {} changes with it", shared.file));
         }
     }
     if flags.iter().all(|foreign| foreign.flag == ADVERTISE_FLAG) {
@@ -176,12 +179,14 @@ fn draft(
     draft
 }
 
-/// The address to give instead: what the other flag has, when it is the host's, else the host's main one.
-fn own_address(apiserver: &Component, network: &Network) -> Option<IpAddr> {
+/// The address to give instead: what the other flag has, when it is the host's, else the host's main one of that family.
+fn own_address(apiserver: &Component, network: &Network, instead_of: IpAddr) -> Option<IpAddr> {
     [ADVERTISE_FLAG, "bind-address"]
         .into_iter()
         .filter_map(|flag| apiserver.flag(flag)?.value.parse::<IpAddr>().ok())
+        .filter(|address| address.is_ipv4() == instead_of.is_ipv4())
         .find(|address| !address.is_loopback() && !address.is_unspecified() && network.owns(*address))
+        .or_else(|| main_address_like(network, instead_of))
         .or_else(|| main_address(network))
 }
 

@@ -202,7 +202,11 @@ fn draft(context: &Context<'_>, host: &Host, apiserver: &Component) -> Draft {
         .or_else(|| apiserver.version.as_ref().map(|version| version.value.clone()));
     let mut draft = Draft::new().maybe_value("version", version);
     if let Ok(network) = &host.network {
-        draft = draft.maybe_value("own_address", main_address(network)).value("port", secure_port(apiserver));
+        let own = main_address(network);
+        draft = draft
+            .maybe_value("own_address", own)
+            .maybe_value("own_host", own.map(in_url))
+            .value("port", secure_port(apiserver));
     }
     if sockets(host) == Some(true) {
         for listener in own_listeners(host) {

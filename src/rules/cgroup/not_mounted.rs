@@ -64,14 +64,14 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         });
         draft = elsewhere.fold(draft, Draft::note);
     } else {
-        draft = draft.value("mount_commands", mount_commands(cgroups, &missing));
+        draft = draft.value("mount_commands", mount_commands(host, cgroups, &missing));
     }
     verdict.fail(draft);
 }
 
 /// One command that makes and mounts each missing hierarchy, as systemd would have at boot. Controllers that a hierarchy
 /// still holds together can only be mounted together.
-fn mount_commands(cgroups: &Cgroups, missing: &[String]) -> String {
+fn mount_commands(host: &Host, cgroups: &Cgroups, missing: &[String]) -> String {
     let row = |name: &str| cgroups.controllers.iter().find(|row| row.name == name);
     let mut groups: Vec<String> = Vec::new();
     for controller in missing {
@@ -90,11 +90,15 @@ fn mount_commands(cgroups: &Cgroups, missing: &[String]) -> String {
             groups.push(group);
         }
     }
-    let any = cgroups.mounted_v1.values().any(|target| target.starts_with("/sys/fs/cgroup/"));
-    let tmpfs =
-        if any { "" } else { "mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=0755 cgroup /sys/fs/cgroup; " };
+    let root = host.system.mounts.iter().flatten().rfind(|mount| mount.target == "/sys/fs/cgroup");
+    let first = match root {
+        None => "mountpoint -q /sys/fs/cgroup || mount -t tmpfs -o mode=0755 cgroup /sys/fs/cgroup; ",
+        // systemd makes it read-only once everything is mounted.
+        Some(mount) if mount.options.iter().any(|option| option == "ro") => "mount -o remount,rw /sys/fs/cgroup; ",
+        Some(_) => "",
+    };
     format!(
-        "{tmpfs}for c in {}; do mkdir -p /sys/fs/cgroup/$c; mountpoint -q /sys/fs/cgroup/$c || mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c; done",
+        "{first}for c in {}; do mkdir -p /sys/fs/cgroup/$c; mountpoint -q /sys/fs/cgroup/$c || mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c; done",
         groups.join(" ")
     )
 }

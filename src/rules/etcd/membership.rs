@@ -144,7 +144,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
         let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| takes_part(host, etcd)) else { continue };
         joined_later |= etcd.flag("initial-cluster-state").is_some_and(|state| state.value == "existing");
         let mut list = Vec::new();
-        for item in etcd.flag_items("initial-cluster") {
+        for item in etcd.flag_in_file("initial-cluster").map(split_items).unwrap_or_default() {
             let Some((name, url)) = item.value.split_once('=') else { continue };
             list.push(format!("{name}={url}"));
             let owner = Url::parse(url).and_then(|url| host_of(cluster, host, &url));
@@ -161,7 +161,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
         if let Some(key) = listed.map(|(key, _)| key.clone()) {
             members.remove(&key);
         }
-        let named_at = etcd.flag("name").map(|name| (host.name.clone(), name.clone()));
+        let named_at = etcd.flag_in_file("name").map(|name| (host.name.clone(), name.clone()));
         members.entry(host.name.clone()).or_insert_with(|| member(&name, Some(host), named_at));
     }
     let agreed = !joined_later && !lists.is_empty() && lists.windows(2).all(|pair| pair[0] == pair[1]);
@@ -170,7 +170,7 @@ fn configured(cluster: &Cluster) -> Option<Membership> {
     let mut found_more = false;
     for host in cluster.hosts.iter().filter(|_| !whole) {
         let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { continue };
-        for item in apiserver.flag_items("etcd-servers") {
+        for item in apiserver.flag_in_file("etcd-servers").map(split_items).unwrap_or_default() {
             let Some(url) = Url::parse(&item.value) else { continue };
             // A stacked master dials only the member beside it: that member belongs to the cluster, running or not.
             let owner = if url.is_loopback() { Some(host) } else { host_of(cluster, host, &url) };
@@ -222,7 +222,8 @@ fn takes_part(host: &Host, etcd: &Component) -> bool {
 fn names_url(member: &Member, url: &Url) -> bool {
     member.named_at.as_ref().is_some_and(|(_, item)| {
         let text = item.value.split_once('=').map_or(item.value.as_str(), |(_, url)| url);
-        Url::parse(text).is_some_and(|known| known.host == url.host)
+        // Each host means itself by its loopback.
+        !url.is_loopback() && Url::parse(text).is_some_and(|known| known.host == url.host)
     })
 }
 
@@ -242,4 +243,62 @@ fn member(name: &str, host: Option<&Host>, named_at: Option<(String, Sourced<Str
         None => (MemberState::Unknown, "its host was not given".to_owned()),
     };
     Member { name: name.to_owned(), host: host.map(|host| host.name.clone()), state, reason, named_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::probe::{EtcdAnswer, EtcdMember, EtcdStatus};
+
+    fn asked_member(id: &str, name: &str, is_learner: bool) -> EtcdMember {
+        let (peer_urls, client_urls) = (vec![format!("http://{name}:2380")], vec![format!("http://{name}:2379")]);
+        EtcdMember { id: id.to_owned(), name: name.to_owned(), peer_urls, client_urls, is_learner }
+    }
+
+    /// An endpoint that answers with the list, or one that does not answer.
+    fn answer(name: &str, id: &str, members: Option<Vec<EtcdMember>>) -> EtcdAnswer {
+        let silent = || Unknown::new(name, "did not answer in 3 s");
+        let status = EtcdStatus {
+            member_id: id.to_owned(),
+            cluster_id: "c".to_owned(),
+            leader: "1".to_owned(),
+            version: "3.5.9".to_owned(),
+            db_size: 1,
+            raft_index: 1,
+            errors: Vec::new(),
+        };
+        EtcdAnswer {
+            endpoint: format!("http://{name}:2379"),
+            healthy: if members.is_some() { Ok(true) } else { Err(silent()) },
+            status: if members.is_some() { Ok(status) } else { Err(silent()) },
+            members: members.ok_or_else(silent),
+        }
+    }
+
+    #[test]
+    fn etcd_itself_says_who_votes() {
+        let list = |extra: Option<EtcdMember>| {
+            let mut members = vec![asked_member("1", "a", false), asked_member("2", "b", false)];
+            members.extend([asked_member("3", "c", false)]);
+            members.extend(extra);
+            members
+        };
+        let never_started = EtcdMember { name: String::new(), ..asked_member("4", "d", false) };
+        for (why, extra, answering, total, quorum, at_most_up) in [
+            ("three that answer", None, &["a", "b", "c"][..], 3, 2, 3),
+            ("a learner has no vote", Some(asked_member("4", "d", true)), &["a", "b", "c"], 3, 2, 3),
+            ("one that does not answer", None, &["a", "b"], 3, 2, 2),
+            ("added and never started", Some(never_started), &["a", "b"], 4, 3, 2),
+        ] {
+            let mut host = Host::empty("a");
+            for (name, id) in [("a", "1"), ("b", "2"), ("c", "3")] {
+                let members = answering.contains(&name).then(|| list(extra.clone()));
+                host.probes.etcd.push(answer(name, id, members));
+            }
+            let cluster = Cluster { hosts: vec![host], at: jiff::Timestamp::UNIX_EPOCH };
+            let found = membership(&cluster).unwrap();
+            assert_eq!((found.total(), found.quorum(), found.at_most_up()), (total, quorum, at_most_up), "{why}");
+            assert!(found.complete);
+        }
+    }
 }

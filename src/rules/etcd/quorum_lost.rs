@@ -51,6 +51,7 @@ fn draft(membership: &Membership, context: &Context<'_>) -> Draft {
     let down = membership.names(MemberState::Down);
     let up = membership.at_most_up();
     let needed = membership.quorum() - up;
+    // Those that run are the ones that serve nothing; what is to be done elsewhere, the commands say.
     let mut hosts = membership.hosts(MemberState::Up);
     hosts.extend(membership.hosts(MemberState::Down));
     let mut draft = Draft::new()

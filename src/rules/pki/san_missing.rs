@@ -140,7 +140,7 @@ fn on_disk(context: &Context<'_>, host: &Host, serving: &Serving<'_>, verdict: &
         .value("certificate", &path.value)
         .value("server", component.name.name())
         .maybe_value("key", serving.key.map(|key| &key.value))
-        .at(&host.name, &file.origin, format!("valid for {}", in_words(&sans(leaf))));
+        .at(&host.name, &file.origin, valid_for(leaf));
     let ca = issuer_of(host, leaf);
     draft = draft
         .maybe_value("ca", ca.map(|(path, _)| path).or(serving.authority.map(|path| path.value.as_str())))
@@ -285,6 +285,14 @@ fn texts(draft: Draft, leaf: &Certificate, missing: &[String]) -> Draft {
         .value("names", all.join(","))
         .value("openssl_names", openssl.join(","))
         .value("subject", &leaf.subject)
+}
+
+fn valid_for(leaf: &Certificate) -> String {
+    match (sans(leaf).as_slice(), &leaf.common_name) {
+        ([], Some(name)) => format!("has the common name {name}, which clients do not look at, and no other name"),
+        ([], None) => "has no name at all".to_owned(),
+        (names, _) => format!("valid for {}", in_words(names)),
+    }
 }
 
 fn sans(certificate: &Certificate) -> Vec<String> {
