@@ -6,7 +6,7 @@ use super::card::{Card, CardScope, FixTemplate};
 use super::condition::holds_for_values;
 use super::template;
 use super::verdict::Draft;
-use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity};
+use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity, secret};
 
 /// A rule's drafts with the host that each was made for.
 pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
@@ -87,7 +87,17 @@ fn finding(card: &Card, draft: Draft) -> Finding {
         .chain(card.messages.get("default"))
         .find_map(|text| template::fill(text, &values))
         .unwrap_or_else(|| card.title.clone());
-    let kinds: BTreeSet<EvidenceKind> = draft.evidence.iter().map(|evidence| evidence.kind).collect();
+    // What a rule says may quote a URL with a password in it.
+    let title = masked(&title);
+    for value in values.values_mut() {
+        *value = masked(value);
+    }
+    let mut evidence = draft.evidence;
+    for label in evidence.iter_mut().map(|evidence| &mut evidence.label) {
+        *label = masked(label);
+    }
+    let notes = draft.notes.iter().map(|note| masked(note)).collect();
+    let kinds: BTreeSet<EvidenceKind> = evidence.iter().map(|evidence| evidence.kind).collect();
     let confidence = if kinds.len() > 1 { Confidence::High } else { draft.confidence.unwrap_or(Confidence::Medium) };
     Finding {
         rule: card.id.clone(),
@@ -96,14 +106,18 @@ fn finding(card: &Card, draft: Draft) -> Finding {
         title,
         hosts: draft.hosts,
         subject: draft.subject,
-        evidence: draft.evidence,
-        notes: draft.notes,
+        evidence,
+        notes,
         fix: card.fix.iter().find_map(|fix| filled(fix, &values)),
         verify: card.verify.iter().filter_map(|command| template::fill(command, &values)).collect(),
         confidence,
         consequence_of: None,
         values,
     }
+}
+
+fn masked(text: &str) -> String {
+    secret::mask(text).into_owned()
 }
 
 fn filled(fix: &FixTemplate, values: &BTreeMap<String, String>) -> Option<Fix> {

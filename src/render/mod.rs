@@ -4,7 +4,6 @@ pub mod human;
 pub mod json;
 pub mod markdown;
 pub mod paint;
-pub mod secret;
 pub mod text;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a run found, ready to be shown: findings with their evidence, merged and ordered, and what could not be judged.
 
 mod finding;
+pub mod secret;
 
 pub use finding::*;

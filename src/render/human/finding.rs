@@ -7,8 +7,8 @@ use super::evidence::Note;
 use super::snippet::{LAST_COLUMN, Mark, Window, windows};
 use crate::collect::TextFile;
 use crate::origin::{Origin, Place};
-use crate::render::secret::is_key;
 use crate::render::text::{columns, escape, escape_lines, wrap};
+use crate::report::secret::is_key;
 use crate::report::{Confidence, Evidence, EvidenceKind, Finding, Fix, Risk, Severity};
 
 /// What is shown of a kind of evidence without --verbose.

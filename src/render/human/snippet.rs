@@ -6,8 +6,8 @@ use annotate_snippets::{Annotation, AnnotationKind, Element, Snippet};
 
 use crate::collect::TextFile;
 use crate::origin::Span;
-use crate::render::secret::mask;
 use crate::render::text::{ELLIPSIS, LONG, escape, visible};
+use crate::report::secret::mask;
 
 /// What stands further right is not underlined: the line is no text for people.
 pub const LAST_COLUMN: u32 = 4000;

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::collect::TextFile;
 use crate::origin::{Origin, Place};
-use crate::render::secret::{is_key, mask};
 use crate::report;
+use crate::report::secret::{is_key, mask};
 
 #[derive(Debug, Serialize)]
 pub struct Report {

@@ -13,7 +13,7 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let Some(membership) = membership(context.cluster) else { return };
     let (total, quorum, at_most) = (membership.total(), membership.quorum(), membership.at_most_up());
     let down = membership.names(MemberState::Down);
-    if at_most < quorum && (membership.complete || total >= 3 || super::quorum_lost::says_so(context)) {
+    if at_most < quorum && (membership.complete || super::quorum_lost::says_so(context)) {
         // Lost, which is the graver condition, or a single member that is down.
         return;
     }

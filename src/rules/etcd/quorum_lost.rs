@@ -26,9 +26,8 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     if total == 1 {
         return;
     }
-    // Members that nobody named may run. Two of which one is down are as well two of three masters; then only what etcd
-    // itself says proves the loss.
-    if !membership.complete && total < 3 && !says_so(context) {
+    // Members that nobody named may run; then only what etcd itself says or does proves the loss.
+    if !membership.complete && !says_so(context) {
         let down = in_words(&membership.names(MemberState::Down));
         let why = format!("down: {down}; and the cluster may have more members than these files name");
         return verdict.unknown(
