@@ -105,7 +105,7 @@ fn finding(card: &Card, draft: Draft) -> Finding {
         component: card.component.clone(),
         title,
         hosts: draft.hosts,
-        subject: draft.subject,
+        subject: draft.subject.as_deref().map(masked),
         evidence,
         notes,
         fix: card.fix.iter().find_map(|fix| filled(fix, &values)),
