@@ -1,9 +1,9 @@
 //! The log engine: every pattern of every rule in one pass over each log.
 //!
-//! Each pattern has texts that its matches contain ([`literals`]). [`prefilter`] finds those at near the speed of reading;
+//! Each pattern has texts that its matches contain (`literals`). `prefilter` finds those at near the speed of reading;
 //! only around them lines are looked for, the one pattern's regex is tried, and the line's head is read for its time and
-//! program ([`line`], [`format`]). [`feed`] cuts a stream of any size and line length into blocks that threads take in
-//! turn, and [`aggregate`] folds the matches, in the order of the log, to one hit for each rule, program and captured
+//! program (`line`, `format`). `feed` cuts a stream of any size and line length into blocks that threads take in
+//! turn, and `aggregate` folds the matches, in the order of the log, to one hit for each rule, program and captured
 //! values, with what a card says is normal left out.
 
 mod aggregate;
