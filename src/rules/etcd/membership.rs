@@ -62,7 +62,7 @@ impl Membership {
     pub fn unseen(&self) -> Option<Unknown> {
         let unknown = self.names(MemberState::Unknown);
         let why = format!(
-            "of {} members {} run, {} were not looked at",
+            "members named: {}, seen running: {}, not looked at: {}",
             self.total(),
             self.names(MemberState::Up).len(),
             in_words(&unknown)
