@@ -18,6 +18,7 @@ pub mod kubelet;
 pub mod load_balancer;
 mod not_running;
 pub mod pki;
+mod reach;
 pub mod runtime;
 pub mod support;
 pub mod unit;
