@@ -131,6 +131,12 @@ pub struct CriAnswer {
 /// How a silent other side is put into words: `did not answer in 3 s`.
 pub const DID_NOT_ANSWER: &str = "did not answer";
 
+/// How a refusal by TLS itself begins: the other side is there, and talks TLS.
+pub const TLS_ALERT: &str = "TLS alert";
+
+/// How a connection that was taken and dropped is put into words: a proxy with nobody behind it does so.
+pub const HUNG_UP: &str = "the connection during the handshake";
+
 impl Probes {
     /// What a rule says that needs an answer when none was asked.
     pub fn not_taken(what: impl Into<String>) -> Unknown {

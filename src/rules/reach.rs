@@ -4,7 +4,7 @@
 use crate::engine::verdict::Draft;
 use crate::facts::Host;
 use crate::facts::address::Url;
-use crate::facts::probe::{ConnectAnswer, ConnectOutcome, DID_NOT_ANSWER};
+use crate::facts::probe::{ConnectAnswer, ConnectOutcome, DID_NOT_ANSWER, HUNG_UP, TLS_ALERT};
 use crate::facts::topology::Edge;
 use crate::origin::{Origin, Unknown};
 use crate::report::{Evidence, EvidenceKind};
@@ -47,6 +47,7 @@ fn silence(host: &Host, target: &str, reason: String) -> Reach {
 /// Whether what took the connection also says something.
 fn spoken(host: &Host, target: &str) -> Reach {
     let mut silent = None;
+    let mut dropped = None;
     let mut answered = false;
     let mut other = None;
     let mut hear = |why: Option<&str>| match why {
@@ -56,7 +57,11 @@ fn spoken(host: &Host, target: &str) -> Reach {
     };
     for handshake in host.probes.handshakes.iter().filter(|answer| answer.target == target) {
         match (&handshake.chain, &handshake.failure) {
-            (Ok(_), _) | (_, Some(_)) => hear(None),
+            (Ok(_), _) => hear(None),
+            // Who refuses by TLS's own words is there; who talks something else may be anybody.
+            (_, Some(failure)) if failure.starts_with(TLS_ALERT) => hear(None),
+            (_, Some(failure)) if failure.contains(HUNG_UP) => dropped = Some(failure.clone()),
+            (_, Some(failure)) => hear(Some(failure)),
             (Err(unknown), None) => hear(Some(&unknown.why)),
         }
     }
@@ -67,14 +72,15 @@ fn spoken(host: &Host, target: &str) -> Reach {
     for apiserver in host.probes.apiservers.iter().filter(|answer| is_target(&answer.endpoint)) {
         hear(apiserver.live.as_ref().err().map(|unknown| unknown.why.as_str()));
     }
-    match (silent, other) {
+    match (silent, dropped, other) {
         _ if answered => Reach::Answers,
-        (Some(silent), _) => {
+        (Some(silent), ..) => {
             silence(host, target, format!("it takes connections and {}", silent.trim_start_matches("TLS ")))
         }
-        (None, Some(why)) => Reach::Unknown(Unknown::new(target, why)),
+        (None, Some(dropped), _) => Reach::Fails(format!("it {dropped}")),
+        (None, None, Some(why)) => Reach::Unknown(Unknown::new(target, why)),
         // A peer port over plain TCP: taking the connection is all that was asked of it.
-        (None, None) => Reach::Answers,
+        (None, None, None) => Reach::Answers,
     }
 }
 
