@@ -319,8 +319,15 @@ fn a_card_with_an_error_in_it() {
         (card(&format!("{sources}logs:\n  - patern: 'something wrong'\n")), "my-rule.md:13:", "patern"),
         (
             card(&format!("{sources}logs:\n  - pattern: 'something (wrong'\n    examples: ['something (wrong']\n")),
-            "my-rule.md:12:",
+            "my-rule.md:13:",
             "unclosed group",
+        ),
+        (
+            card(&format!(
+                "{sources}logs:\n  - pattern: 'one'\n    examples: ['one']\n  - pattern: 'two'\n    examples: ['2']\n"
+            )),
+            "my-rule.md:15:",
+            "pattern 1 does not match its example: 2",
         ),
         (card(&format!("{sources}severity: high\n")), "my-rule.md:12:", "severity"),
         (card(&format!("{sources}conditions:\n  - fail: 'host.name =='\n")), "my-rule.md:12:", ""),
