@@ -324,7 +324,7 @@ fn a_card_with_an_error_in_it() {
         ),
         (
             card(&format!(
-                "{sources}logs:\n  - pattern: 'one'\n    examples: ['one']\n  - pattern: 'two'\n    examples: ['2']\n"
+                "{sources}logs:\n  - pattern: 'the first'\n    examples: ['the first']\n  - pattern: 'the second'\n    examples: ['2']\n"
             )),
             "my-rule.md:15:",
             "pattern 1 does not match its example: 2",
