@@ -117,6 +117,7 @@ impl Host {
             },
             runtimes: Runtimes {
                 docker_daemon: unknown("daemon.json"),
+                docker_images: unknown("docker's images"),
                 containerd: unknown("containerd configuration"),
                 crio: unknown("CRI-O configuration"),
                 cni: unknown("CNI configuration"),
