@@ -52,10 +52,8 @@ pub fn of_report(report: &Report, fail_on: FailOn, fail_on_unknown: bool) -> Exi
     let fails = |severity: Severity| fail_on.severity().is_some_and(|least| severity >= least);
     if report.findings.iter().any(|finding| fails(finding.severity)) {
         Exit::Findings
-    } else if !report.unopened.is_empty() {
-        Exit::Incomplete
-    } else if fail_on_unknown
-        && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
+    } else if !report.unopened.is_empty()
+        || fail_on_unknown && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
     {
         Exit::Incomplete
     } else {

@@ -4,6 +4,7 @@ mod check;
 mod error;
 pub mod exit;
 mod explain;
+mod format;
 mod nearest;
 mod output;
 mod panic;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::collect::TextFile;
-use crate::engine::Language;
 use crate::engine::card::Phase;
+use crate::engine::{CardSet, Language};
 use crate::report::Report;
 
 #[derive(Debug, Clone)]
@@ -55,4 +55,6 @@ impl Default for RunOptions {
 pub struct Run {
     pub report: Report,
     pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
+    /// The rules that were judged.
+    pub cards: CardSet,
 }

@@ -13,7 +13,7 @@ use crate::collect::{host, own_cards};
 use crate::facts::component::ComponentName;
 use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, ScanOptions, Scanner};
-use crate::report::{HostSummary, Report, Unopened};
+use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
 use crate::rules::Context;
 use crate::source::{SourceError, SourceRef};
 
@@ -51,6 +51,7 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
         at: at.to_string(),
         hosts: cluster.hosts.iter().map(summary).collect(),
         unopened,
+        certificates: cluster.hosts.iter().flat_map(certificates).collect(),
         findings: judged.findings,
         unjudged: judged.unjudged,
         problems: cluster.hosts.iter().flat_map(|host| host.problems.iter().cloned()).collect(),
@@ -61,7 +62,7 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     };
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts })
+    Ok(Run { report, texts, cards })
 }
 
 /// The cards of this run: the program's own, a user's, less those that `--only` leaves out.
@@ -167,6 +168,22 @@ fn make_names_distinct(hosts: &mut [Host], labels: &[String]) {
             host.name = name;
         }
     }
+}
+
+fn certificates(host: &Host) -> Vec<CertificateSummary> {
+    let files = host.kubernetes.certificates.iter().filter_map(|(path, file)| Some((path, file.as_ref().ok()?)));
+    files
+        .flat_map(|(path, file)| {
+            file.certificates.iter().map(|certificate| CertificateSummary {
+                host: host.name.clone(),
+                path: path.clone(),
+                subject: certificate.subject.clone(),
+                serial: certificate.serial.clone(),
+                not_before: certificate.not_before,
+                not_after: certificate.not_after,
+            })
+        })
+        .collect()
 }
 
 fn summary(host: &Host) -> HostSummary {

@@ -1,5 +1,7 @@
 //! Output formats. A renderer gets a finished [`crate::report::Report`] and gives a string: no I/O, no clock, no environment.
 
+pub mod ci;
+pub mod comment;
 pub mod human;
 pub mod json;
 pub mod markdown;

@@ -184,6 +184,19 @@ pub struct Unopened {
     pub message: String,
 }
 
+/// When a certificate of a host is valid.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CertificateSummary {
+    pub host: String,
+    /// The file, or the kubeconfig that it is embedded in.
+    pub path: String,
+    pub subject: String,
+    /// Lower-case hex.
+    pub serial: String,
+    pub not_before: jiff::Timestamp,
+    pub not_after: jiff::Timestamp,
+}
+
 /// A run's result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -196,6 +209,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     pub unjudged: Vec<Unjudged>,
     pub problems: Vec<Problem>,
+    /// Every certificate that was read, by host and path, leaf first.
+    pub certificates: Vec<CertificateSummary>,
     pub rules: usize,
     pub counts: Counts,
     /// Rules that passed on at least one host and failed on none, by id.
