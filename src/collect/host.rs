@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Files, Problems, certificates, components, executables, kubernetes, load_balancers, logs, names, network, probes,
-    runtimes, sysctls, system, units,
+    Files, Problems, certificates, components, executables, kubernetes, load_balancers, logs, names, network, paths,
+    probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::Component;
@@ -102,6 +102,11 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
     kubernetes::add_kubeconfigs(&mut kubernetes, files, problems, &named.kubeconfigs);
     certificates::add(&mut kubernetes, files, problems, &named.certificates);
     let executables = executables::collect(files, &system.processes, executables::EXECUTABLES);
+    let runtimes = runtimes::collect(files, problems);
+    let paths = paths::collect(
+        files,
+        &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
+    );
     Host {
         name,
         source: label.to_owned(),
@@ -110,11 +115,12 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         names: names::collect(files, problems),
         sysctls: sysctls::collect(files, sysctls::SYSCTLS),
         executables,
+        paths,
         units,
         scripts,
         components,
         kubernetes,
-        runtimes: runtimes::collect(files, problems),
+        runtimes,
         load_balancers: load_balancers::collect(files, problems),
         logs: Logs::default(),
         probes: Probes::default(),
