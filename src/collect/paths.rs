@@ -46,8 +46,10 @@ pub fn collect(files: &Files, named: &Named<'_>) -> BTreeMap<String, Fact<Option
     }
     for script in named.scripts {
         let base = working_directory_of_script(named.units, script);
-        wanted
-            .extend(script.commands.iter().filter_map(|command| output_directory(command, base)).map(|(path, _)| path));
+        for command in &script.commands {
+            wanted.extend(output_directory(command, base).map(|(path, _)| path));
+            wanted.extend(command.words.first().and_then(|program| absolute(base, &program.value)));
+        }
     }
     for pod in named.kubernetes.static_pods.iter().flatten() {
         wanted.extend(pod.host_paths.iter().map(|path| path.path.value.clone()));
@@ -144,16 +146,23 @@ fn setting<'a>(unit: &'a Unit, key: &str) -> Option<&'a str> {
     value.starts_with('/').then_some(value)
 }
 
-/// Nothing for a path that leaves its base by `..` or holds what only a shell can fill in.
-fn absolute(base: &str, path: &str) -> Option<String> {
-    if path.is_empty() || path.contains(['$', '`', '*']) || path.split('/').any(|part| part == "..") {
+/// A path as seen from `base`; nothing for one that holds what only a shell can fill in.
+pub fn absolute(base: &str, path: &str) -> Option<String> {
+    if path.is_empty() || path.contains(['$', '`', '*']) {
         return None;
     }
-    if path.starts_with('/') {
-        return Some(path.to_owned());
+    let base = if path.starts_with('/') { "" } else { base };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
     }
-    let relative = path.trim_start_matches("./");
-    Some(format!("{}/{relative}", base.trim_end_matches('/')))
+    Some(format!("/{}", parts.join("/")))
 }
 
 fn parent(path: &str) -> Option<&str> {
@@ -219,7 +228,8 @@ mod tests {
             ("/srv/etcd/", "etcd.log", Some("/srv/etcd")),
             ("/", "log/etcd.log", Some("/log")),
             ("/srv", "/var/log/etcd/etcd.log", Some("/var/log/etcd")),
-            ("/srv", "../log/etcd.log", None),
+            ("/srv/bin", "../log/etcd.log", Some("/srv/log")),
+            ("/srv", "../../../log/etcd.log", Some("/log")),
             ("/srv", "$LOG/etcd.log", None),
             ("/srv", "", None),
         ] {

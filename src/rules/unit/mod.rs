@@ -1,7 +1,11 @@
 //! Rules of units, manifests, flags and versions, one file each.
 
+mod kubeadm_config;
+mod log_directory_missing;
 mod manifest_invalid;
+mod mounted_file_is_directory;
 mod removed_flags;
+mod restart_policy;
 mod syntax;
 mod variable_undefined;
 mod version_skew;
@@ -9,10 +13,15 @@ mod version_skew;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &kubeadm_config::ENDPOINT,
+    &kubeadm_config::OUTDATED,
+    &log_directory_missing::DETECTOR,
     &manifest_invalid::DETECTOR,
+    &mounted_file_is_directory::DETECTOR,
     &removed_flags::APISERVER,
     &removed_flags::DOCKER,
     &removed_flags::KUBELET,
+    &restart_policy::DETECTOR,
     &syntax::DETECTOR,
     &variable_undefined::DETECTOR,
     &version_skew::DETECTOR,
