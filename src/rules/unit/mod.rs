@@ -1,6 +1,8 @@
 //! Rules of units, manifests, flags and versions, one file each.
 
+mod config_drift;
 mod kubeadm_config;
+mod kubeadm_runtime_ambiguous;
 mod log_directory_missing;
 mod manifest_invalid;
 mod mounted_file_is_directory;
@@ -13,7 +15,9 @@ mod version_skew;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &config_drift::DETECTOR,
     &kubeadm_config::ENDPOINT,
+    &kubeadm_runtime_ambiguous::DETECTOR,
     &kubeadm_config::OUTDATED,
     &log_directory_missing::DETECTOR,
     &manifest_invalid::DETECTOR,
