@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Files, Problems, certificates, components, executables, hidden, kubernetes, load_balancers, logs, names, network,
-    probes, runtimes, sysctls, system, units,
+    paths, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::Component;
@@ -129,6 +129,11 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
     kubernetes::add_kubeconfigs(&mut kubernetes, files, problems, &named.kubeconfigs);
     certificates::add(&mut kubernetes, files, problems, &named.certificates);
     let executables = executables::collect(files, &system.processes, executables::EXECUTABLES);
+    let runtimes = runtimes::collect(files, problems);
+    let paths = paths::collect(
+        files,
+        &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
+    );
     Host {
         name,
         source: label.to_owned(),
@@ -137,12 +142,13 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         names: names::collect(files, problems),
         sysctls: sysctls::collect(files, sysctls::SYSCTLS),
         executables,
+        paths,
         units,
         scripts,
         components,
         hidden_components,
         kubernetes,
-        runtimes: runtimes::collect(files, problems),
+        runtimes,
         load_balancers: load_balancers::collect(files, problems),
         logs: Logs::default(),
         probes: Probes::default(),

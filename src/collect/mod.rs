@@ -14,6 +14,7 @@ pub mod logs;
 pub mod names;
 pub mod network;
 pub mod own_cards;
+pub mod paths;
 pub mod probes;
 pub mod processes;
 pub mod runtimes;

@@ -12,6 +12,7 @@ use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
 use crate::facts::network::{Names, Network};
+use crate::facts::path::PathKind;
 use crate::facts::probe::Probes;
 use crate::facts::runtime::Runtimes;
 use crate::facts::system::System;
@@ -34,6 +35,10 @@ pub struct Host {
     pub sysctls: BTreeMap<String, Fact<String>>,
     /// Programs that rules ask for, by name: the path found in PATH, or none.
     pub executables: BTreeMap<String, Fact<Option<String>>>,
+    /// What stands at paths that the configuration names (host paths of static pods, directories of logs, programs of
+    /// units, CNI plug-ins) and at the runtimes' sockets; None for nothing. A path that the source may merely not hold is
+    /// unknown.
+    pub paths: BTreeMap<String, Fact<Option<PathKind>>>,
     pub units: Vec<Unit>,
     pub scripts: Vec<Script>,
     pub components: Vec<Component>,
@@ -98,6 +103,7 @@ impl Host {
             },
             sysctls: BTreeMap::new(),
             executables: BTreeMap::new(),
+            paths: BTreeMap::new(),
             units: Vec::new(),
             scripts: Vec::new(),
             components: Vec::new(),

@@ -8,6 +8,7 @@ pub mod kubernetes;
 pub mod load_balancer;
 pub mod log;
 pub mod network;
+pub mod path;
 pub mod probe;
 pub mod runtime;
 pub mod system;

@@ -16,6 +16,7 @@ pub mod etcd;
 pub mod host;
 pub mod kubelet;
 pub mod load_balancer;
+pub mod network;
 mod not_running;
 pub mod pki;
 mod reach;
@@ -73,6 +74,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         host::DETECTORS,
         load_balancer::DETECTORS,
         kubelet::DETECTORS,
+        network::DETECTORS,
         pki::DETECTORS,
         runtime::DETECTORS,
         unit::DETECTORS,

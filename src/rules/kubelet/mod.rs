@@ -1,5 +1,6 @@
 //! Rules of the kubelet, one file each.
 
+mod allocatable_invalid;
 mod apiserver_unreachable;
 mod config_invalid;
 mod not_running;
@@ -11,6 +12,7 @@ use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
     &apiserver_unreachable::DETECTOR,
+    &allocatable_invalid::DETECTOR,
     &config_invalid::DETECTOR,
     &not_running::DETECTOR,
     &runtime_unreachable::DETECTOR,

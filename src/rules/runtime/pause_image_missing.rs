@@ -121,7 +121,7 @@ fn uses_docker(host: &Host) -> bool {
 }
 
 /// A reference as registries know it: default registry, `library/` and tag filled in.
-fn normalized(image: &str) -> String {
+pub(super) fn normalized(image: &str) -> String {
     let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
     let (name, tag) = match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, tag),

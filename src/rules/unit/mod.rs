@@ -1,7 +1,13 @@
 //! Rules of units, manifests, flags and versions, one file each.
 
+mod config_drift;
+mod kubeadm_config;
+mod kubeadm_runtime_ambiguous;
+mod log_directory_missing;
 mod manifest_invalid;
+mod mounted_file_is_directory;
 mod removed_flags;
+mod restart_policy;
 mod syntax;
 mod variable_undefined;
 mod version_skew;
@@ -9,10 +15,17 @@ mod version_skew;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &config_drift::DETECTOR,
+    &kubeadm_config::ENDPOINT,
+    &kubeadm_runtime_ambiguous::DETECTOR,
+    &kubeadm_config::OUTDATED,
+    &log_directory_missing::DETECTOR,
     &manifest_invalid::DETECTOR,
+    &mounted_file_is_directory::DETECTOR,
     &removed_flags::APISERVER,
     &removed_flags::DOCKER,
     &removed_flags::KUBELET,
+    &restart_policy::DETECTOR,
     &syntax::DETECTOR,
     &variable_undefined::DETECTOR,
     &version_skew::DETECTOR,
