@@ -15,6 +15,7 @@ pub mod etcd;
 pub mod host;
 pub mod kubelet;
 pub mod load_balancer;
+pub mod network;
 mod not_running;
 pub mod pki;
 pub mod runtime;
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         etcd::DETECTORS,
         host::DETECTORS,
         load_balancer::DETECTORS,
+        network::DETECTORS,
         kubelet::DETECTORS,
         pki::DETECTORS,
         runtime::DETECTORS,

@@ -14,6 +14,7 @@ mod quorum_fragile;
 mod quorum_lost;
 mod scheme_mismatch;
 mod settings;
+mod version_unsupported;
 
 use super::Detector;
 
@@ -30,4 +31,5 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &quorum_fragile::DETECTOR,
     &quorum_lost::DETECTOR,
     &scheme_mismatch::DETECTOR,
+    &version_unsupported::DETECTOR,
 ];

@@ -5,6 +5,7 @@ mod removed_flags;
 mod syntax;
 mod variable_undefined;
 mod version_skew;
+mod wrong_scheme;
 
 use super::Detector;
 
@@ -16,4 +17,5 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &syntax::DETECTOR,
     &variable_undefined::DETECTOR,
     &version_skew::DETECTOR,
+    &wrong_scheme::DETECTOR,
 ];
