@@ -47,10 +47,11 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
 }
 
 fn in_use<'a>(network: &'a Network, name: &str) -> Option<&'a Interface> {
-    network
-        .interfaces
-        .iter()
-        .find(|interface| interface.name == name && interface.up != Some(false) && !interface.addresses.is_empty())
+    // /proc/net does not say whose a tunnel's single address is; that routes lead into it does as well.
+    let is_routed = network.routes_v4.iter().flatten().any(|route| route.interface == name);
+    network.interfaces.iter().find(|interface| {
+        interface.name == name && interface.up != Some(false) && (is_routed || !interface.addresses.is_empty())
+    })
 }
 
 fn draft(
