@@ -13,6 +13,7 @@ pub mod logs;
 pub mod names;
 pub mod network;
 pub mod own_cards;
+mod packages;
 pub mod probes;
 pub mod processes;
 pub mod runtimes;

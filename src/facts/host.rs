@@ -37,6 +37,8 @@ pub struct Host {
     pub units: Vec<Unit>,
     pub scripts: Vec<Script>,
     pub components: Vec<Component>,
+    /// etcd's data directories by path, as its configuration names them: whether there is a member's data in it.
+    pub etcd_data: BTreeMap<String, Fact<bool>>,
     pub kubernetes: Kubernetes,
     pub runtimes: Runtimes,
     pub load_balancers: LoadBalancers,
@@ -101,6 +103,7 @@ impl Host {
             units: Vec::new(),
             scripts: Vec::new(),
             components: Vec::new(),
+            etcd_data: BTreeMap::new(),
             kubernetes: Kubernetes {
                 static_pods: unknown("static pods"),
                 invalid_manifests: Vec::new(),

@@ -2,10 +2,13 @@
 
 mod address_not_local;
 mod advertise_loopback;
+mod api_version_mismatch;
+mod cluster_id_mismatch;
 mod data_dir_unusable;
 mod force_new_cluster;
 mod initial_cluster_mismatch;
 mod listen_url_hostname;
+mod member_already_bootstrapped;
 mod member_unknown;
 mod membership;
 mod not_running;
@@ -21,10 +24,13 @@ use super::Detector;
 pub(super) const DETECTORS: &[&Detector] = &[
     &address_not_local::DETECTOR,
     &advertise_loopback::DETECTOR,
+    &api_version_mismatch::DETECTOR,
+    &cluster_id_mismatch::DETECTOR,
     &data_dir_unusable::DETECTOR,
     &force_new_cluster::DETECTOR,
     &initial_cluster_mismatch::DETECTOR,
     &listen_url_hostname::DETECTOR,
+    &member_already_bootstrapped::DETECTOR,
     &member_unknown::DETECTOR,
     &not_running::DETECTOR,
     &plaintext_exposed::DETECTOR,
