@@ -229,7 +229,7 @@ fn split_image(image: &str) -> (&str, Option<&str>) {
 }
 
 /// `1.34.4` of `v1.34.4`, `3.6.5` of `3.6.5-0`; None when it is no version.
-fn version_of(text: &str) -> Option<String> {
+pub(super) fn version_of(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches('v');
     let length = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let version = text[..length].trim_end_matches('.');

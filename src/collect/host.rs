@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use super::{
     Files, Problems, certificates, components, executables, hidden, kubernetes, load_balancers, logs, names, network,
-    paths, probes, runtimes, sysctls, system, units,
+    packages, paths, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
-use crate::facts::component::Component;
+use crate::facts::component::{Component, ComponentName};
 use crate::facts::log::Logs;
 use crate::facts::probe::Probes;
 use crate::logs::{ScanOptions, Scanner};
-use crate::origin::Sourced;
+use crate::origin::{Fact, Sourced};
 use crate::source::{SourceKind, SourceRef};
 
 /// What taking a host's facts needs beside its source.
@@ -125,6 +125,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
     });
     components.sort_by_key(|component| component.name);
     let hidden_components = hidden::components(&components, &kubernetes, &files.refused());
+    packages::add_versions(&mut components, files, &units);
     let named = named_files(&components);
     kubernetes::add_kubeconfigs(&mut kubernetes, files, problems, &named.kubeconfigs);
     certificates::add(&mut kubernetes, files, problems, &named.certificates);
@@ -145,6 +146,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         paths,
         units,
         scripts,
+        etcd_data: etcd_data(files, &components),
         components,
         hidden_components,
         kubernetes,
@@ -156,6 +158,24 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         texts: BTreeMap::new(),
         system,
     }
+}
+
+/// Whether the directories that etcd's configuration names hold a member's data. One that is not there holds none.
+fn etcd_data(files: &Files, components: &[Component]) -> BTreeMap<String, Fact<bool>> {
+    let etcd = components.iter().find(|component| component.name == ComponentName::Etcd);
+    let layers = etcd.iter().flat_map(|etcd| &etcd.layers);
+    let named = layers.filter_map(|layer| layer.flags.get("data-dir")?.last());
+    named
+        .filter(|path| path.value.starts_with('/'))
+        .map(|path| {
+            let holds = match files.list(&path.value) {
+                Ok(entries) => Ok(entries.iter().any(|entry| entry.name == "member")),
+                Err(error) if error.is_absent() => Ok(false),
+                Err(error) => Err(error.unknown()),
+            };
+            (path.value.clone(), holds)
+        })
+        .collect()
 }
 
 /// Files that flags name.

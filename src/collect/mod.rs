@@ -14,6 +14,7 @@ pub mod logs;
 pub mod names;
 pub mod network;
 pub mod own_cards;
+mod packages;
 pub mod paths;
 pub mod probes;
 pub mod processes;

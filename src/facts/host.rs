@@ -44,6 +44,8 @@ pub struct Host {
     pub components: Vec<Component>,
     /// Components that nothing read configures, while a file that by its name may configure them could not be read.
     pub hidden_components: BTreeMap<ComponentName, Unknown>,
+    /// etcd's data directories by path, as its configuration names them: whether there is a member's data in it.
+    pub etcd_data: BTreeMap<String, Fact<bool>>,
     pub kubernetes: Kubernetes,
     pub runtimes: Runtimes,
     pub load_balancers: LoadBalancers,
@@ -108,6 +110,7 @@ impl Host {
             scripts: Vec::new(),
             components: Vec::new(),
             hidden_components: BTreeMap::new(),
+            etcd_data: BTreeMap::new(),
             kubernetes: Kubernetes {
                 static_pods: unknown("static pods"),
                 some_static_pods: Vec::new(),

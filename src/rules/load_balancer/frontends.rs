@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::engine::verdict::Verdict;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::load_balancer::{Backend, Frontend};
 use crate::facts::topology::secure_port;
@@ -83,6 +84,21 @@ pub fn listen_address(listen: &str) -> Option<IpAddr> {
     let (address, _) = listen.rsplit_once(':')?;
     let address = address.trim_start_matches("ipv4@").trim_start_matches("ipv6@").trim_matches(['[', ']']);
     address.parse::<IpAddr>().ok().filter(|address| !address.is_unspecified())
+}
+
+/// Notes which of these balancers' configurations are there and could not be read.
+pub fn note_unread(host: &Host, balancers: &[&str], verdict: &mut Verdict) {
+    let found = &host.load_balancers;
+    let unread = [
+        ("haproxy", found.haproxy.as_ref().err()),
+        ("nginx", found.nginx.as_ref().err()),
+        ("keepalived", found.keepalived.as_ref().err()),
+    ];
+    for (_, unknown) in unread.into_iter().filter(|(balancer, _)| balancers.contains(balancer)) {
+        if let Some(unknown) = unknown {
+            verdict.unknown(unknown.clone());
+        }
+    }
 }
 
 /// Every proxy and LVS service of the host, whatever it stands before.

@@ -1,6 +1,6 @@
 //! lb-health-check-missing: haproxy or LVS sends to servers without ever asking whether they answer.
 
-use super::frontends::{before_apiservers, unit_of};
+use super::frontends::{before_apiservers, note_unread, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::rules::{Context, Detector, Judge};
@@ -9,6 +9,7 @@ pub(super) const DETECTOR: Detector =
     Detector { id: "lb-health-check-missing", judge: Judge::Host(judge), refine: None };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    note_unread(host, &["haproxy", "keepalived"], verdict);
     for balanced in before_apiservers(context.cluster, host) {
         // nginx takes a server out by itself after a failed connection.
         if balanced.balancer == "nginx" {

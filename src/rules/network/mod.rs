@@ -1,8 +1,15 @@
-//! Rules of pod networks and kube-proxy, one file each.
+//! Rules on the networks of pods, services and nodes and on kube-proxy, one file each.
 
+mod cidr_overlap;
 mod cni_plugin_missing;
+mod mtu_mismatch;
 mod proxy_mode_unavailable;
 
 use super::Detector;
 
-pub(super) const DETECTORS: &[&Detector] = &[&cni_plugin_missing::DETECTOR, &proxy_mode_unavailable::DETECTOR];
+pub(super) const DETECTORS: &[&Detector] = &[
+    &cidr_overlap::DETECTOR,
+    &cni_plugin_missing::DETECTOR,
+    &mtu_mismatch::DETECTOR,
+    &proxy_mode_unavailable::DETECTOR,
+];

@@ -15,6 +15,7 @@ mod key_mismatch;
 mod kubelet_client_expired;
 mod not_yet_valid;
 mod renewal;
+mod same_cluster;
 mod san_missing;
 mod service_account;
 mod static_credentials;

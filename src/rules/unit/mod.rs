@@ -11,6 +11,7 @@ mod restart_policy;
 mod syntax;
 mod variable_undefined;
 mod version_skew;
+mod wrong_scheme;
 
 use super::Detector;
 
@@ -29,4 +30,5 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &syntax::DETECTOR,
     &variable_undefined::DETECTOR,
     &version_skew::DETECTOR,
+    &wrong_scheme::DETECTOR,
 ];
