@@ -43,6 +43,10 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let mut hosts = collect(sources, &scanner, options, at);
     make_names_distinct(&mut hosts, &names);
+    if let Some(version) = &options.kubernetes_version {
+        let components = hosts.iter_mut().flat_map(|host| &mut host.components);
+        components.filter(|component| component.name.is_kubernetes()).for_each(|one| one.assume_version(version));
+    }
     let cluster = Cluster { hosts, at };
     let context = Context {
         cluster: &cluster,

@@ -13,5 +13,6 @@ pub mod runtime;
 pub mod system;
 pub mod topology;
 pub mod unit;
+pub mod versions;
 
 pub use host::{Cluster, Host};

@@ -4,6 +4,7 @@ mod manifest_invalid;
 mod removed_flags;
 mod syntax;
 mod variable_undefined;
+mod version_end_of_life;
 mod version_skew;
 
 use super::Detector;
@@ -15,5 +16,6 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &removed_flags::KUBELET,
     &syntax::DETECTOR,
     &variable_undefined::DETECTOR,
+    &version_end_of_life::DETECTOR,
     &version_skew::DETECTOR,
 ];
