@@ -14,7 +14,7 @@ pub(super) fn judge(host: &Host, subject: &Subject<'_>, layers: &[&Layer], verdi
     }
     let mut is_clean = true;
     let mut seen: Vec<String> = Vec::new();
-    let running = subject.process.map(|process| of_layer(process)).unwrap_or_default();
+    let running = subject.process.map(of_layer).unwrap_or_default();
     let mut given: Vec<(String, Origin)> = layers.iter().flat_map(|layer| of_layer(layer)).collect();
     if subject.name == ComponentName::Kubelet {
         given.extend(of_configuration(host, layers));
