@@ -64,3 +64,18 @@ fn one_host_alone_leaves_the_rest_unknown() {
     assert_eq!(map["endpoints"][0]["kind"], "unknown");
     assert_eq!(map["endpoints"][0]["clients"], 1);
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the tree has to be made first")]
+fn passwords_are_masked() {
+    let tree = tempfile::tempdir().expect("a folder");
+    let units = tree.path().join("etc/systemd/system");
+    std::fs::create_dir_all(&units).expect("a folder");
+    let unit = "[Service]\nExecStart=/usr/bin/kube-apiserver --etcd-servers=https://root:hunter2@10.9.9.9:2379\n";
+    std::fs::write(units.join("kube-apiserver.service"), unit).expect("a file");
+    let path = tree.path().to_str().expect("its name is text");
+    for form in ["text", "json", "dot", "mermaid"] {
+        let drawn = topology(&["--format", form], &[path]);
+        assert!(drawn.contains("10.9.9.9:2379") && !drawn.contains("hunter2"), "{form}: {drawn}");
+    }
+}

@@ -121,7 +121,9 @@ fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
     if options.sources.is_empty() {
         return Ok(vec![crate::source::open(None)?]);
     }
-    Ok(options.sources.iter().map(|source| crate::source::open(Some(source))).collect::<Result<_, _>>()?)
+    let opened: Vec<Vec<SourceRef>> =
+        options.sources.iter().map(|source| crate::source::open_all(Some(source))).collect::<Result<_, _>>()?;
+    Ok(opened.into_iter().flatten().collect())
 }
 
 /// Hosts side by side, as many as there are CPUs at a time.

@@ -11,6 +11,7 @@ use crate::facts::address::{Url, in_url};
 use crate::facts::component::{Component, ComponentName, LayerKind};
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Place, Sourced};
+use crate::report::secret::mask;
 
 /// The whole map. Lists are in the order of the hosts as given, then of their components and configurations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -156,15 +157,30 @@ pub struct Served {
     pub trusted: Option<bool>,
 }
 
-/// The map of the hosts given together.
+/// The map of the hosts given together. Passwords in URLs are masked.
 pub fn of(cluster: &Cluster) -> Topology {
     let links = links::of(cluster);
-    Topology {
+    let mut map = Topology {
         at: cluster.at,
         hosts: cluster.hosts.iter().map(node).collect(),
         etcd_members: members(cluster),
         endpoints: super::endpoints::of(cluster, &links),
         links,
+    };
+    mask_passwords(&mut map);
+    map
+}
+
+fn mask_passwords(map: &mut Topology) {
+    let services = map.hosts.iter_mut().flat_map(|host| &mut host.components).flat_map(|service| &mut service.listens);
+    let members = map.etcd_members.iter_mut().map(|member| &mut member.peer_url);
+    let backends =
+        map.endpoints.iter_mut().flat_map(|endpoint| &mut endpoint.backends).map(|backend| &mut backend.address);
+    let links = map.links.iter_mut().flat_map(|link| std::iter::once(&mut link.url).chain(&mut link.why));
+    for text in services.chain(members).chain(backends).chain(links) {
+        if let std::borrow::Cow::Owned(masked) = mask(text) {
+            *text = masked;
+        }
     }
 }
 

@@ -60,7 +60,11 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                         .confidence(found.confidence)
                 });
                 let label = format!("{} {}", name.name(), found.version.value);
-                ended.insert((program.to_owned(), line), draft.at(&host.name, &found.version.origin, label));
+                // A release that was asked about stands nowhere: the component itself is shown.
+                let asked = context.kubernetes_version.is_some() && name.is_kubernetes();
+                let configured = component.layers.first().filter(|_| asked).map(|layer| &layer.origin);
+                let origin = configured.unwrap_or(&found.version.origin);
+                ended.insert((program.to_owned(), line), draft.at(&host.name, origin, label));
             }
         }
     }
