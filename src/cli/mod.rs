@@ -11,6 +11,7 @@ mod panic;
 mod progress;
 mod rules;
 mod terminal;
+mod topology;
 mod value;
 
 use std::ffi::OsString;
@@ -55,6 +56,8 @@ enum Command {
     Explain(explain::Arguments),
     /// List the rules
     Rules(rules::Arguments),
+    /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
+    Topology(topology::Arguments),
 }
 
 /// When to use colours.
@@ -110,6 +113,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Command::Check(arguments) => check::run(&arguments, language, terminal),
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
+        Command::Topology(arguments) => topology::run(&arguments, terminal),
     };
     done.unwrap_or_else(|error: CliError| {
         output::error(&error.message);

@@ -87,7 +87,7 @@ fn kubelet_configuration(
     };
     for (index, path) in candidates.into_iter().enumerate() {
         match files.text(path) {
-            Ok(file) => return read_kubelet_configuration(problems, path, &file.text, invalid_files).map(Some),
+            Ok(file) => return read_kubelet_configuration(problems, &file.path, &file.text, invalid_files).map(Some),
             Err(error) if error.is_absent() => {}
             // A source need not hold every path that some distribution uses, but the first has to be known.
             Err(ReadError::NotCovered { .. }) if index > 0 => {}

@@ -69,6 +69,9 @@ pub struct Discovered {
 
 /// Scans the host's logs.
 pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs {
+    if scanner.is_empty() {
+        return Logs::default();
+    }
     let mut options = options.clone();
     if files.is_live() {
         options.since = options.since.or(Some(LIVE_SINCE));

@@ -11,6 +11,7 @@ use super::{causes, log_rules, merge};
 use crate::facts::Host;
 use crate::report::{Counts, Finding, Unjudged};
 use crate::rules::{self, Context, Detector, Judge};
+use crate::source::SourceKind;
 
 /// What judging gave.
 #[derive(Debug, Default)]
@@ -40,7 +41,11 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         for (host, document) in hosts.iter().zip(&documents) {
             let facts = || document.get_or_init(|| Arc::new(FactsDocument::of(host))).clone();
             let first = std::ptr::eq(host, &hosts[0]);
-            let verdict = judge_host(card, detector, context, host, first, &facts);
+            let mut verdict = judge_host(card, detector, context, host, first, &facts);
+            if host.kind == SourceKind::File {
+                // Files without a host show what stands in them; the rest does not apply to them.
+                verdict.unknowns.retain(|unknown| !unknown.needs_a_host());
+            }
             match verdict.outcome() {
                 Outcome::Failed => judgement.counts.failed += 1,
                 Outcome::Passed => {

@@ -10,9 +10,9 @@ use super::card_set::{CardError, CardSet};
 use super::judge::judge;
 pub use super::options::{Run, RunOptions};
 use crate::collect::{host, own_cards};
-use crate::facts::component::ComponentName;
+use crate::facts::topology::map::roles;
 use crate::facts::{Cluster, Host};
-use crate::logs::{LogPattern, ScanOptions, Scanner};
+use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
 use crate::rules::Context;
 use crate::source::{SourceError, SourceRef};
@@ -38,12 +38,7 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let began = crate::collect::now();
     let cards = cards(options)?;
     let at = options.at.unwrap_or(began);
-    let scanner = scanner(&cards)?;
-    let (sources, unopened) = open(options)?;
-    let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
-    let mut hosts = collect(sources, &scanner, options, at);
-    make_names_distinct(&mut hosts, &names);
-    let cluster = Cluster { hosts, at };
+    let (cluster, unopened) = gather_with(&scanner(&cards)?, options, at)?;
     let context =
         Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
     let judged = judge(&cards, &context);
@@ -63,6 +58,24 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
     Ok(Run { report, texts, cards })
+}
+
+/// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.
+pub fn gather(options: &RunOptions) -> Result<(Cluster, Vec<Unopened>), RunError> {
+    let none = Scanner::new(Vec::new()).map_err(patterns_error)?;
+    gather_with(&none, options, options.at.unwrap_or_else(crate::collect::now))
+}
+
+fn gather_with(scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Result<(Cluster, Vec<Unopened>), RunError> {
+    let (sources, unopened) = open(options)?;
+    let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
+    let mut hosts = collect(sources, scanner, options, at);
+    make_names_distinct(&mut hosts, &names);
+    if let Some(version) = &options.kubernetes_version {
+        let components = hosts.iter_mut().flat_map(|host| &mut host.components);
+        components.filter(|component| component.name.is_kubernetes()).for_each(|one| one.assume_version(version));
+    }
+    Ok((Cluster { hosts, at }, unopened))
 }
 
 /// The cards of this run: the program's own, a user's, less those that `--only` leaves out.
@@ -96,8 +109,11 @@ fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
         .filter(|card| card.detect.contains(&Detect::Log))
         .flat_map(super::log_rules::patterns_of)
         .collect();
-    Scanner::new(patterns)
-        .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    Scanner::new(patterns).map_err(patterns_error)
+}
+
+fn patterns_error(errors: Vec<PatternError>) -> RunError {
+    RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// The sources that open, and why the others do not: one bad path does not keep the rest of a cluster from being judged.
@@ -109,8 +125,8 @@ fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened>), RunErro
     let mut sources = Vec::new();
     let mut errors = Vec::new();
     for name in &options.sources {
-        match crate::source::open(Some(name)) {
-            Ok(source) => sources.push(source),
+        match crate::source::open_all(Some(name)) {
+            Ok(opened) => sources.extend(opened),
             Err(error) => errors.push((name, error)),
         }
     }
@@ -187,24 +203,5 @@ fn certificates(host: &Host) -> Vec<CertificateSummary> {
 }
 
 fn summary(host: &Host) -> HostSummary {
-    let has = |name| host.component(name).is_some_and(|component| !component.layers.is_empty());
-    let mut roles = Vec::new();
-    if has(ComponentName::KubeApiserver) {
-        roles.push("control-plane".to_owned());
-    }
-    if has(ComponentName::Etcd) {
-        roles.push("etcd".to_owned());
-    }
-    let balances = [&host.load_balancers.haproxy, &host.load_balancers.nginx].into_iter().any(|proxy| {
-        proxy.as_ref().is_ok_and(|proxy| {
-            proxy.as_ref().is_some_and(|proxy| proxy.frontends.iter().any(|frontend| !frontend.backends.is_empty()))
-        })
-    });
-    if balances {
-        roles.push("load-balancer".to_owned());
-    }
-    if roles.is_empty() && crate::rules::support::is_node(host) {
-        roles.push("worker".to_owned());
-    }
-    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles }
+    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles: roles(host) }
 }

@@ -14,5 +14,6 @@ pub mod runtime;
 pub mod system;
 pub mod topology;
 pub mod unit;
+pub mod versions;
 
 pub use host::{Cluster, Host};

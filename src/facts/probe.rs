@@ -140,7 +140,6 @@ pub const HUNG_UP: &str = "the connection during the handshake";
 impl Probes {
     /// What a rule says that needs an answer when none was asked.
     pub fn not_taken(what: impl Into<String>) -> Unknown {
-        Unknown::new(what, "no probe was taken")
-            .with_remedy("run k8sdoctor check on the host itself, without --no-probe")
+        Unknown::new(what, Unknown::NOT_ASKED).with_remedy("run k8sdoctor check on the host itself, without --no-probe")
     }
 }

@@ -123,6 +123,11 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// Whether there is nothing to look for, so that no log need be read.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Refuses patterns that are no regex or that no literal of six bytes or more announces; all of them are told.
     pub fn new(patterns: Vec<LogPattern>) -> Result<Scanner, Vec<PatternError>> {
         let mut matchers = Vec::new();

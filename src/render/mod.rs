@@ -7,6 +7,7 @@ pub mod json;
 pub mod markdown;
 pub mod paint;
 pub mod text;
+pub mod topology;
 
 #[cfg(test)]
 pub(crate) mod sample;

@@ -114,6 +114,8 @@ fn read(
         Err(ReadError::WrongKind { .. } | ReadError::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
+    // A file that was given without a host is told by the name that the user has it under.
+    let path = &*file.path;
     if file.text.len() > SIZE_LIMIT {
         let why = format!("{} bytes, more than the {SIZE_LIMIT} that the kubelet reads", file.text.len());
         invalid.push((Origin::file(path, None), why));

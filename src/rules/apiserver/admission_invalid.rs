@@ -20,7 +20,7 @@ const REMOVED: [(&str, u32); 6] = [
     ("PersistentVolumeLabel", 31),
 ];
 
-fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { return };
     let old = apiserver.flag_in_file("admission-control");
     let new = ["enable-admission-plugins", "disable-admission-plugins"]
@@ -46,7 +46,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     for flag in ["enable-admission-plugins", "admission-control"] {
         for item in apiserver.flag_in_file(flag).map(split_items).unwrap_or_default() {
-            judge_plugin(host, apiserver, flag, &item, verdict);
+            judge_plugin(context, host, apiserver, flag, &item, verdict);
         }
     }
     if verdict.passes == 0
@@ -57,12 +57,19 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
 }
 
-fn judge_plugin(host: &Host, apiserver: &Component, flag: &str, item: &Sourced<String>, verdict: &mut Verdict) {
+fn judge_plugin(
+    context: &Context<'_>,
+    host: &Host,
+    apiserver: &Component,
+    flag: &str,
+    item: &Sourced<String>,
+    verdict: &mut Verdict,
+) {
     let Some((name, minor)) = REMOVED.into_iter().find(|(name, _)| *name == item.value) else { return verdict.pass() };
     match apiserver.is_at_least(1, minor) {
         Some(false) => verdict.pass(),
         // It runs, so it knows the plug-in.
-        _ if apiserver.pid.is_some() => verdict.pass(),
+        _ if apiserver.pid.is_some() && context.kubernetes_version.is_none() => verdict.pass(),
         None => {
             verdict.unknown(Unknown::new("kube-apiserver's release", format!("nothing says whether it has {name}")))
         }

@@ -10,6 +10,7 @@ mod removed_flags;
 mod restart_policy;
 mod syntax;
 mod variable_undefined;
+mod version_end_of_life;
 mod version_skew;
 mod wrong_scheme;
 
@@ -29,6 +30,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &restart_policy::DETECTOR,
     &syntax::DETECTOR,
     &variable_undefined::DETECTOR,
+    &version_end_of_life::DETECTOR,
     &version_skew::DETECTOR,
     &wrong_scheme::DETECTOR,
 ];
