@@ -361,20 +361,20 @@ pub(crate) fn hits(
 }
 
 /// A line that does not name its program matches patterns for any. When the file's name tells whose it is, and a pattern
-/// for that program matches it too, those for others only are wrong. `hits` says of each whether it is for its program.
+/// for that program or for any matches it too, those for others only are wrong. `hits` says of each whether it is for its program.
 fn drop_foreign(patterns: &[LogPattern], hits: &mut Vec<(bool, LogHit)>) {
     let place = |hit: &LogHit| hit.lines.first().map(|line| (line.path.clone(), line.line));
-    let own: HashSet<(String, u64)> =
-        hits.iter().filter(|(is_own, _)| *is_own).filter_map(|(_, hit)| place(hit)).collect();
-    let is_for_any: HashSet<(&str, usize)> = patterns
+    let for_any: HashSet<(&str, usize)> = patterns
         .iter()
         .filter(|pattern| pattern.components.is_empty())
         .map(|pattern| (pattern.rule.as_str(), pattern.index))
         .collect();
-    hits.retain(|(is_own, hit)| {
-        let for_others = !is_own && hit.component.is_some() && !is_for_any.contains(&(hit.rule.as_str(), hit.pattern));
-        !for_others || place(hit).is_none_or(|place| !own.contains(&place))
-    });
+    let is_foreign = |(is_own, hit): &(bool, LogHit)| {
+        !is_own && hit.component.is_some() && !for_any.contains(&(hit.rule.as_str(), hit.pattern))
+    };
+    let native: HashSet<(String, u64)> =
+        hits.iter().filter(|hit| !is_foreign(hit)).filter_map(|(_, hit)| place(hit)).collect();
+    hits.retain(|hit| !is_foreign(hit) || place(&hit.1).is_none_or(|place| !native.contains(&place)));
 }
 
 /// How often it occurred, lines that two logs both have counted once, and the log with most of them.
