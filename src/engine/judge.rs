@@ -1,6 +1,6 @@
 //! Judging of all rules on all hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::card::{Card, Detect};
@@ -9,7 +9,7 @@ use super::condition::{self, FactsDocument};
 use super::verdict::{Draft, Outcome, Verdict};
 use super::{causes, log_rules, merge};
 use crate::facts::Host;
-use crate::report::{Counts, Finding, Unjudged};
+use crate::report::{Counts, Finding, Severity, Unjudged};
 use crate::rules::{self, Context, Detector, Judge};
 use crate::source::SourceKind;
 
@@ -30,7 +30,7 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
     let hosts = &context.cluster.hosts;
     let documents: Vec<OnceLock<Arc<FactsDocument>>> = hosts.iter().map(|_| OnceLock::new()).collect();
     let mut judgement = Judgement::default();
-    let mut findings = Vec::new();
+    let mut drafts_of: Vec<(&Card, Vec<(String, Draft)>)> = Vec::new();
     for card in cards.iter() {
         if context.phase.is_some_and(|phase| !card.phases.contains(&phase)) {
             continue;
@@ -63,10 +63,36 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         if passed && drafts.is_empty() {
             judgement.passed.push(card.id.clone());
         }
-        findings.extend(merge::findings(card, drafts));
+        drafts_of.push((card, drafts));
     }
+    drop_brief(&mut drafts_of, &mut judgement.counts);
+    let findings = drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
     judgement.findings = causes::explain(findings, cards);
     judgement
+}
+
+/// What an excerpt hints at only is no finding beside what its messages say for certain.
+fn drop_brief(drafts_of: &mut [(&Card, Vec<(String, Draft)>)], counts: &mut Counts) {
+    let is_alarm = |card: &Card, draft: &Draft| {
+        !draft.brief && !draft.over && draft.severity.unwrap_or(card.severity) > Severity::Info
+    };
+    let certain: BTreeSet<String> = drafts_of
+        .iter()
+        .flat_map(|(card, drafts)| drafts.iter().filter(|(_, draft)| is_alarm(card, draft)))
+        .map(|(host, _)| host.clone())
+        .collect();
+    for (_, drafts) in drafts_of.iter_mut().filter(|(_, drafts)| drafts.iter().any(|(_, draft)| draft.brief)) {
+        let is_sure = |host: &String| drafts.iter().any(|(of, draft)| of == host && !draft.brief);
+        let dropped: BTreeSet<String> = drafts
+            .iter()
+            .map(|(host, _)| host)
+            .filter(|host| certain.contains(*host) && !is_sure(host))
+            .cloned()
+            .collect();
+        drafts.retain(|(host, _)| !dropped.contains(host));
+        counts.failed -= dropped.len();
+        counts.not_applicable += dropped.len();
+    }
 }
 
 fn judge_host(

@@ -6,7 +6,7 @@ use super::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::logs::LogPattern;
 use crate::origin::Origin;
-use crate::report::{Evidence, EvidenceKind, Occurrences, Severity};
+use crate::report::{Confidence, Evidence, EvidenceKind, Occurrences, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -88,6 +88,10 @@ pub fn judge(
             ongoing: hit.ongoing,
             lines: hit.lines.clone(),
         });
+        draft.brief = hit.brief;
+        if hit.brief {
+            draft.confidence = Some(Confidence::Low);
+        }
         verdict.fail(draft.evidence(evidence));
     }
     // A log that was read and says nothing of it speaks for the host, when the card has no other way to know.

@@ -45,4 +45,6 @@ pub struct LogHit {
     pub restarts: u64,
     /// Up to three.
     pub lines: Vec<LogLine>,
+    /// In an excerpt, which can't show that it goes on for as long or occurs as often as the rule demands.
+    pub brief: bool,
 }

@@ -60,11 +60,22 @@ pub struct ScanOptions {
     pub boot: Option<Timestamp>,
     /// Of each log at most so many bytes (unpacked) are read.
     pub limit: u64,
+    /// Logs with no more lines than this in all are an excerpt that somebody chose: what would have to go on, or to occur
+    /// more often, is told all the same, as [`LogHit::brief`](crate::facts::log::LogHit::brief). 0 for a host's own logs.
+    pub excerpt_lines: u64,
 }
 
 impl Default for ScanOptions {
     fn default() -> ScanOptions {
-        ScanOptions { since: None, threads: 2, at: Timestamp::UNIX_EPOCH, utc_offset: 0, boot: None, limit: 64 << 30 }
+        ScanOptions {
+            since: None,
+            threads: 2,
+            at: Timestamp::UNIX_EPOCH,
+            utc_offset: 0,
+            boot: None,
+            limit: 64 << 30,
+            excerpt_lines: 0,
+        }
     }
 }
 
@@ -266,10 +277,10 @@ impl Scanner {
             }
             work();
         });
-        self.report(jobs)
+        self.report(jobs, options.excerpt_lines)
     }
 
-    fn report(&self, jobs: Vec<Job<'_>>) -> Logs {
+    fn report(&self, jobs: Vec<Job<'_>>, excerpt_lines: u64) -> Logs {
         let mut logs = Logs::default();
         let mut folded = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -297,7 +308,8 @@ impl Scanner {
                 FeedState::Waiting(_) => left_out("not read".to_owned()),
             }
         }
-        logs.hits = aggregate::hits(&self.patterns, &folded);
+        let is_excerpt = logs.scanned.iter().map(|log| log.lines).sum::<u64>() <= excerpt_lines;
+        logs.hits = aggregate::hits(&self.patterns, &self.components, &mut folded, is_excerpt);
         logs
     }
 }
