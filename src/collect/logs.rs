@@ -1,6 +1,7 @@
 //! Which logs of a host are scanned: the files of the system, of the runtime and of Kubernetes under /var/log, and on a
 //! live host the journal of their units.
 
+pub mod follow;
 mod journal;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::Files;
 use crate::facts::log::Logs;
-use crate::logs::{LogInput, ScanOptions, Scanner};
+use crate::logs::{LogInput, ScanOptions, Scanner, Tell};
 use crate::source::{FileKind, ReadError, SourceKind};
 
 const LOG: &str = "/var/log";
@@ -69,14 +70,12 @@ pub struct Discovered {
 
 /// Scans the host's logs.
 pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs {
-    let mut options = options.clone();
-    if files.is_live() {
-        options.since = options.since.or(Some(LIVE_SINCE));
-    }
-    if files.kind() != SourceKind::File {
-        options.utc_offset = utc_offset(files, options.at).unwrap_or(options.utc_offset);
-        options.boot = options.boot.or_else(|| boot(files));
-    }
+    collect_events(files, scanner, options, None)
+}
+
+/// Scans the host's logs and tells each event.
+pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, tell: Option<Tell<'_>>) -> Logs {
+    let options = host_options(files, options);
     let discovered = discover(files, options.from_time());
     let mut inputs: Vec<LogInput<'_>> = discovered
         .paths
@@ -88,12 +87,27 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
         .collect();
     let mut left_out = discovered.left_out;
     if files.is_live() {
-        inputs.extend(journal::inputs(options.from_time(), &mut left_out));
+        if !journal::inputs(options.from_time(), &mut inputs, &mut left_out) {
+            left_out.push(("journal".to_owned(), journal::NO_JOURNALCTL.to_owned()));
+        }
     }
-    let mut logs = scanner.scan(inputs, &options);
+    let mut logs = scanner.scan_events(inputs, &options, tell);
     left_out.append(&mut logs.left_out);
     logs.left_out = left_out;
     logs
+}
+
+/// The options with what the host itself says of times.
+pub fn host_options(files: &Files, options: &ScanOptions) -> ScanOptions {
+    let mut options = options.clone();
+    if files.is_live() {
+        options.since = options.since.or(Some(LIVE_SINCE));
+    }
+    if files.kind() != SourceKind::File {
+        options.utc_offset = utc_offset(files, options.at).unwrap_or(options.utc_offset);
+        options.boot = options.boot.or_else(|| boot(files));
+    }
+    options
 }
 
 /// Finds the logs; those that were last written before `from` are left out.

@@ -91,7 +91,8 @@ pub fn cards(options: &RunOptions) -> Result<CardSet, RunError> {
     Ok(cards)
 }
 
-fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
+/// The scanner of the cards' patterns.
+pub fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
     let patterns: Vec<LogPattern> = cards
         .iter()
         .filter(|card| card.detect.contains(&Detect::Log))
@@ -101,7 +102,7 @@ fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
         .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
-fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
+pub(super) fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
     if options.sources.is_empty() {
         return Ok(vec![crate::source::open(None)?]);
     }

@@ -1,3 +1,4 @@
 //! The report for machines. Its types are its own, so that a change of the program's does not change what scripts read.
 
+pub mod timeline_v1;
 pub mod v1;
