@@ -108,8 +108,7 @@ impl Follower {
         let files = Files::new(self.source.clone());
         let found = discover(&files, None);
         for (path, why) in found.left_out {
-            // Binary journals are followed by journalctl.
-            if self.refused.get(&path) != Some(&why) && !path.ends_with("/journal") {
+            if self.refused.get(&path) != Some(&why) {
                 self.refused.insert(path.clone(), why.clone());
                 left_out.push((path, why));
             }

@@ -13,7 +13,7 @@ use crate::logs::LogInput;
 use crate::logs::format::export::ExportReader;
 
 /// Units whose journal is read.
-const UNITS: &[&str] = &[
+pub(super) const UNITS: &[&str] = &[
     "kubelet",
     "docker",
     "containerd",

@@ -23,11 +23,6 @@ use entries::Entries;
 use file::{Data, File};
 use filter::Filter;
 
-/// A reader that can go to any place: what a journal has to be read from.
-pub trait ReadSeek: Read + Seek + Send {}
-
-impl<T: Read + Seek + Send> ReadSeek for T {}
-
 /// Reads a journal file, gives lines. At the end an error tells of what was damaged.
 pub struct JournalReader<R> {
     file: File<R>,
