@@ -18,6 +18,8 @@ fn exit_codes_and_streams() {
     for (arguments, code, on_stdout, on_stderr) in [
         (&["--version"][..], 0, "k8sdoctor ", ""),
         (&["--help"], 0, "Exit codes:", ""),
+        (&["logs", "--since", "yesterday"], 2, "", "2h or 7d"),
+        (&["logs", "--follow", "/"], 2, "", "--follow"),
         (&["check", "--help"], 0, "--fail-on-unknown", ""),
         (&[], 2, "", "Usage:"),
         (&["chek"], 2, "", "check"),
@@ -127,4 +129,46 @@ fn the_step_summary_is_written_where_the_runner_wants_it() {
     assert!(text(&output.stdout).starts_with("::error "), "{}", text(&output.stdout));
     let written = std::fs::read_to_string(&summary).expect("it is there");
     assert!(written.starts_with("before\n### k8sdoctor"), "{written}");
+}
+
+#[test]
+fn the_timeline_of_two_hosts_fits_its_schema() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let host = |name: &str, log: &str| {
+        let root = folder.path().join(name);
+        std::fs::create_dir_all(root.join("etc")).expect("a folder");
+        std::fs::create_dir_all(root.join("var/log")).expect("a folder");
+        std::fs::write(root.join("etc/hostname"), format!("{name}\n")).expect("a file");
+        std::fs::write(root.join("var/log/syslog"), log).expect("a file");
+        root.to_str().expect("its name is text").to_owned()
+    };
+    let refused = "etcd[9]: listen tcp 203.0.113.12:2380: bind: cannot assign requested address";
+    let first = host("m1", &format!("2026-11-21T10:00:05Z m1 {refused}\n2026-11-21T10:00:09Z m1 {refused}\n"));
+    let second = host("m2", "2026-11-21T10:00:07Z m2 systemd[1]: Started etcd.service\n");
+    let text = k8sdoctor(&["logs", &first, &second]);
+    assert_eq!(text.status.code(), Some(0));
+    let stdout = String::from_utf8_lossy(&text.stdout).into_owned();
+    let (at, start) = (stdout.find("10:00:05 m1 etcd"), stdout.find("10:00:07 m2 etcd starts"));
+    assert!(at.is_some() && at < start, "{stdout}");
+    assert!(stdout.contains("2 times until 10:00:09, /var/log/syslog:1"), "{stdout}");
+
+    let output = k8sdoctor(&["logs", "--format", "json", &first, &second]);
+    let timeline: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../docs/schema/timeline-v1.json")).expect("the schema is JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("the schema is one");
+    let errors: Vec<String> = validator.iter_errors(&timeline).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let events = timeline["events"].as_array().expect("events");
+    let told: Vec<(&str, u64)> = events
+        .iter()
+        .map(|event| (event["kind"].as_str().unwrap_or(""), event["count"].as_u64().unwrap_or(0)))
+        .collect();
+    assert_eq!(told, [("message", 2), ("start", 1)]);
+    assert_eq!(events[0]["values"]["address"], "203.0.113.12");
+
+    // What is older is left out.
+    let later = k8sdoctor(&["logs", "--since", "2026-11-21T10:00:06Z", "--format", "json", &first]);
+    let timeline: serde_json::Value = serde_json::from_slice(&later.stdout).expect("it is JSON");
+    assert_eq!(timeline["events"][0]["count"], 1);
 }

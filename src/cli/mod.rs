@@ -5,6 +5,7 @@ mod error;
 pub mod exit;
 mod explain;
 mod format;
+mod logs;
 mod nearest;
 mod output;
 mod panic;
@@ -52,6 +53,8 @@ Exit codes:
 enum Command {
     /// Find what is wrong with this host, or with the hosts and files given
     Check(check::Arguments),
+    /// Show what the logs tell, by time: all known messages and all starts, of all hosts
+    Logs(logs::Arguments),
     /// Say what a rule means, how to mend what it finds, and where that is documented
     Explain(explain::Arguments),
     /// List the rules
@@ -111,6 +114,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
     let language = cli.lang.into();
     let done = match cli.command {
         Command::Check(arguments) => check::run(&arguments, language, terminal),
+        Command::Logs(arguments) => logs::run(&arguments, language, terminal),
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),

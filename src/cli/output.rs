@@ -6,14 +6,24 @@ use crate::render::text::escape_lines;
 
 /// Prints the text as it is. A reader that has gone away (`| head`) has seen what it wanted, which is no error.
 pub fn print(text: &str) -> std::io::Result<()> {
+    print_or_gone(text).map(|_| ())
+}
+
+/// Like [`print`]; false when the reader has gone away, for output without an end.
+pub fn print_or_gone(text: &str) -> std::io::Result<bool> {
     write(&mut std::io::stdout().lock(), text)
 }
 
-fn write(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+fn write(out: &mut impl Write, text: &str) -> std::io::Result<bool> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        result => result.map(|()| true),
     }
+}
+
+/// A line on standard error that is no error.
+pub fn note(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", escape_lines(message));
 }
 
 /// `error: ...` on standard error. Names in it may be anything, and are escaped.
@@ -39,9 +49,9 @@ mod tests {
 
     #[test]
     fn a_broken_pipe_is_no_error_and_a_full_disk_is() {
-        assert!(write(&mut Refusing(ErrorKind::BrokenPipe), "x").is_ok());
+        assert!(!write(&mut Refusing(ErrorKind::BrokenPipe), "x").unwrap());
         assert!(write(&mut Refusing(ErrorKind::StorageFull), "x").is_err());
         let mut out = Vec::new();
-        assert!(write(&mut out, "text").is_ok() && out == b"text");
+        assert!(write(&mut out, "text").unwrap() && out == b"text");
     }
 }

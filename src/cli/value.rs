@@ -36,6 +36,34 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("0 is no length of time".to_owned()) } else { Ok(duration) }
 }
 
+/// A moment, or how long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Ago(Duration),
+    Moment(Timestamp),
+}
+
+impl Since {
+    /// How long before `at` it is. The error is for people.
+    pub fn before(self, at: Timestamp) -> Result<Duration, String> {
+        match self {
+            Since::Ago(duration) => Ok(duration),
+            Since::Moment(moment) => Duration::try_from(at.duration_since(moment))
+                .map_err(|_| format!("{moment} is later than {at}, until which logs are read")),
+        }
+    }
+}
+
+/// A length of time as in [`duration`], or a moment as in [`timestamp`].
+pub fn since(text: &str) -> Result<Since, String> {
+    if let Ok(ago) = duration(text) {
+        return Ok(Since::Ago(ago));
+    }
+    timestamp(text)
+        .map(Since::Moment)
+        .map_err(|_| "expected how long ago, as 2h or 7d, or a time such as 2024-05-02T10:00:00Z".to_owned())
+}
+
 /// A Kubernetes release, as `1.34`; a leading `v` and a patch version are taken off. Releases older than all that are known
 /// and far newer ones are slips.
 pub fn kubernetes_version(text: &str) -> Result<String, String> {
@@ -54,6 +82,23 @@ pub fn kubernetes_version(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_and_lengths() {
+        let at: Timestamp = "2024-05-02T10:00:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("2h", Some(Ok(7200))),
+            ("90", Some(Ok(90))),
+            ("2024-05-02T09:59:00Z", Some(Ok(60))),
+            ("2024-05-02", Some(Ok(36_000))),
+            ("2024-05-03", Some(Err(()))),
+            ("yesterday", None),
+            ("0", None),
+        ] {
+            let found = since(text).ok().map(|since| since.before(at).map(|ago| ago.as_secs()).map_err(|_| ()));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     #[test]
     fn timestamps() {

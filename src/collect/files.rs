@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use crate::origin::Span;
-use crate::source::{Entry, FileKind, Metadata, ReadError, Source, SourceKind, SourceRef};
+use crate::source::{Entry, FileKind, Metadata, ReadError, ReadSeek, Source, SourceKind, SourceRef};
 
 /// A text file of the host, as read.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,6 +135,11 @@ impl Files {
             let mut closed = self.closed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             closed.entry(path.to_owned()).or_insert_with(|| error.clone());
         })
+    }
+
+    /// A file that can be read from any place on, for binary journals; not kept.
+    pub fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
+        self.source.open_seek(path)
     }
 
     /// The texts that were read so far, by the path that their origins give, for underlining.

@@ -88,7 +88,7 @@ fn process_file(path: &str) -> Option<&str> {
 }
 
 /// /etc/hostname, else what the kernel says, else the source's last path component.
-fn name(files: &Files, label: &str) -> String {
+pub fn name(files: &Files, label: &str) -> String {
     let written = files.line("/etc/hostname").ok().or_else(|| files.line("/proc/sys/kernel/hostname").ok());
     let written = written.and_then(|text| {
         let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;

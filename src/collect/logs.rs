@@ -1,6 +1,7 @@
 //! Which logs of a host are scanned: the files of the system, of the runtime and of Kubernetes under /var/log, and on a
 //! live host the journal of their units.
 
+pub mod follow;
 mod journal;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,8 @@ use jiff::tz::TimeZone;
 
 use super::Files;
 use crate::facts::log::Logs;
-use crate::logs::{LogInput, ScanOptions, Scanner};
+use crate::logs::format::journal::JournalReader;
+use crate::logs::{LogInput, ScanOptions, Scanner, Tell};
 use crate::source::{FileKind, ReadError, SourceKind};
 
 const LOG: &str = "/var/log";
@@ -65,6 +67,8 @@ const IGNORED: &[&str] = &["audit", "access"];
 pub struct Discovered {
     /// Absolute paths on the host, those of one log newest first.
     pub paths: Vec<String>,
+    /// Binary journals, likewise.
+    pub journals: Vec<String>,
     /// What is there and is not read, with why.
     pub left_out: Vec<(String, String)>,
 }
@@ -74,16 +78,12 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
     if scanner.is_empty() {
         return Logs::default();
     }
-    let mut options = options.clone();
-    if files.is_live() {
-        options.since = options.since.or(Some(LIVE_SINCE));
-    }
-    if files.kind() == SourceKind::File {
-        options.excerpt_lines = EXCERPT_LINES;
-    } else {
-        options.utc_offset = utc_offset(files, options.at).unwrap_or(options.utc_offset);
-        options.boot = options.boot.or_else(|| boot(files));
-    }
+    collect_events(files, scanner, options, None)
+}
+
+/// Scans the host's logs and tells each event.
+pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, tell: Option<Tell<'_>>) -> Logs {
+    let options = host_options(files, options);
     let discovered = discover(files, options.from_time());
     let mut inputs: Vec<LogInput<'_>> = discovered
         .paths
@@ -94,18 +94,48 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
         })
         .collect();
     let mut left_out = discovered.left_out;
-    if files.is_live() {
-        inputs.extend(journal::inputs(options.from_time(), &mut left_out));
+    // On the live host journalctl knows best what is to be read.
+    if !files.is_live() || !journal::inputs(options.from_time(), &mut inputs, &mut left_out) {
+        if files.is_live() && discovered.journals.is_empty() {
+            left_out.push(("journal".to_owned(), journal::NO_JOURNALCTL.to_owned()));
+        }
+        let units = (files.kind() != SourceKind::File).then_some(journal::UNITS);
+        let from = options.from_time();
+        inputs.extend(discovered.journals.iter().map(|path| {
+            let open = move || -> io::Result<Box<dyn io::Read + Send>> {
+                let file = files.open_seek(path).map_err(|error| io::Error::other(why(path, &error)))?;
+                Ok(Box::new(JournalReader::open(file, units, from)?))
+            };
+            let mut input = LogInput::lazy(files.source().display_path(path), Box::new(open));
+            input.attribution = None;
+            input.is_numbered = false;
+            input
+        }));
     }
-    let mut logs = scanner.scan(inputs, &options);
+    let mut logs = scanner.scan_events(inputs, &options, tell);
     left_out.append(&mut logs.left_out);
     logs.left_out = left_out;
     logs
 }
 
+/// The options with what the host itself says of times.
+pub fn host_options(files: &Files, options: &ScanOptions) -> ScanOptions {
+    let mut options = options.clone();
+    if files.is_live() {
+        options.since = options.since.or(Some(LIVE_SINCE));
+    }
+    if files.kind() == SourceKind::File {
+        options.excerpt_lines = EXCERPT_LINES;
+    } else {
+        options.utc_offset = utc_offset(files, options.at).unwrap_or(options.utc_offset);
+        options.boot = options.boot.or_else(|| boot(files));
+    }
+    options
+}
+
 /// Finds the logs; those that were last written before `from` are left out.
 pub fn discover(files: &Files, from: Option<Timestamp>) -> Discovered {
-    let mut found = Discovery { files, paths: BTreeSet::new(), left_out: Vec::new() };
+    let mut found = Discovery { files, paths: BTreeSet::new(), journals: BTreeSet::new(), left_out: Vec::new() };
     if files.kind() == SourceKind::File {
         found.directory(LOG, 0, &|_| true);
     } else {
@@ -115,16 +145,15 @@ pub fn discover(files: &Files, from: Option<Timestamp>) -> Discovered {
         }
         found.directory("/var/log/nginx", 0, &|name| name.starts_with("error.log"));
         found.containers();
-        if !files.is_live() {
-            found.binary_journal();
-        }
     }
+    found.binary_journals();
     found.finish(from)
 }
 
 struct Discovery<'f> {
     files: &'f Files,
     paths: BTreeSet<String>,
+    journals: BTreeSet<String>,
     left_out: Vec<(String, String)>,
 }
 
@@ -180,45 +209,60 @@ impl Discovery<'_> {
         }
     }
 
-    fn binary_journal(&mut self) {
+    /// systemd's own: one folder for each machine whose messages were kept there.
+    fn binary_journals(&mut self) {
         for path in ["/var/log/journal", "/run/log/journal"] {
-            if self.files.list(path).is_ok_and(|entries| !entries.is_empty()) {
-                let why = format!(
-                    "binary journals are not read; add the output of `journalctl -D {path}` as /var/log/journal.txt"
-                );
-                self.left_out.push((path.to_owned(), why));
+            let Ok(machines) = self.files.list(path) else { continue };
+            for machine in machines.iter().filter(|entry| entry.kind == FileKind::Directory) {
+                let folder = format!("{path}/{}", machine.name);
+                match self.files.list(&folder) {
+                    Ok(entries) => self.journals.extend(
+                        entries
+                            .iter()
+                            // What users' own programs say is none of a node's matters.
+                            .filter(|entry| entry.kind == FileKind::File && !entry.name.starts_with("user-"))
+                            .filter(|entry| entry.name.ends_with(".journal") || entry.name.ends_with(".journal~"))
+                            .take(FILE_LIMIT)
+                            .map(|entry| format!("{folder}/{}", entry.name)),
+                    ),
+                    Err(error) => self.left_out.push((folder.clone(), why(&folder, &error))),
+                }
             }
         }
     }
 
     fn finish(self, from: Option<Timestamp>) -> Discovered {
-        let Discovery { files, paths, mut left_out } = self;
+        let Discovery { files, paths, journals, mut left_out } = self;
         if paths.len() >= FILE_LIMIT {
             left_out.push((LOG.to_owned(), format!("more than {FILE_LIMIT} logs; the others are not read")));
         }
         let mut old = 0usize;
-        let mut kept: Vec<(String, i64)> = Vec::new();
-        for path in paths {
-            match files.metadata(&path) {
-                Ok(found) if found.size == 0 && files.kind() != SourceKind::File => {}
-                Ok(found) => {
-                    // Not every source knows when a file was written.
-                    let is_old = from.is_some_and(|from| found.modified > 0 && found.modified < from.as_second());
-                    if is_old {
-                        old += 1;
-                    } else {
-                        kept.push((path, found.modified));
+        let mut newest_first = |paths: BTreeSet<String>| {
+            let mut kept: Vec<(String, i64)> = Vec::new();
+            for path in paths {
+                match files.metadata(&path) {
+                    Ok(found) if found.size == 0 && files.kind() != SourceKind::File => {}
+                    Ok(found) => {
+                        // Not every source knows when a file was written.
+                        let is_old = from.is_some_and(|from| found.modified > 0 && found.modified < from.as_second());
+                        if is_old {
+                            old += 1;
+                        } else {
+                            kept.push((path, found.modified));
+                        }
                     }
+                    Err(error) => left_out.push((path.clone(), why(&path, &error))),
                 }
-                Err(error) => left_out.push((path.clone(), why(&path, &error))),
             }
-        }
+            // Stable: paths are sorted, and those of one log are in the order of time.
+            kept.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
+            kept.into_iter().map(|(path, _)| path).collect::<Vec<String>>()
+        };
+        let (paths, journals) = (newest_first(paths), newest_first(journals));
         if let (Some(from), true) = (from, old > 0) {
             left_out.push((LOG.to_owned(), format!("{old} logs that were last written before {from:.0}")));
         }
-        // Stable: paths are sorted, and those of one log are in the order of time.
-        kept.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
-        Discovered { paths: kept.into_iter().map(|(path, _)| path).collect(), left_out }
+        Discovered { paths, journals, left_out }
     }
 }
 
@@ -303,7 +347,8 @@ mod tests {
         let mut paths = found.paths;
         paths.sort();
         assert_eq!(paths, expected);
-        assert_eq!(found.left_out.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/var/log/journal"]);
+        assert_eq!(found.journals, ["/var/log/journal/0123/system.journal"]);
+        assert_eq!(found.left_out, []);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod merge;
 pub mod options;
 pub mod run;
 pub mod template;
+pub mod timeline;
 pub mod verdict;
 
 pub use card_set::{CardError, CardSet, Language};

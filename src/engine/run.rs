@@ -33,6 +33,12 @@ pub enum RunError {
     Patterns(String),
 }
 
+impl From<SourceError> for RunError {
+    fn from(error: SourceError) -> RunError {
+        RunError::Sources(vec![error])
+    }
+}
+
 /// Runs a check.
 pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let began = crate::collect::now();
@@ -103,7 +109,8 @@ pub fn cards(options: &RunOptions) -> Result<CardSet, RunError> {
     Ok(cards)
 }
 
-fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
+/// The scanner of the cards' patterns.
+pub fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
     let patterns: Vec<LogPattern> = cards
         .iter()
         .filter(|card| card.detect.contains(&Detect::Log))
@@ -118,9 +125,9 @@ fn patterns_error(errors: Vec<PatternError>) -> RunError {
 
 /// The sources that open, and why the others do not: one bad path does not keep the rest of a cluster from being judged.
 /// An error when none opens.
-fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened>), RunError> {
+pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened>), RunError> {
     if options.sources.is_empty() {
-        return Ok((vec![crate::source::open(None).map_err(|error| RunError::Sources(vec![error]))?], Vec::new()));
+        return Ok((vec![crate::source::open(None)?], Vec::new()));
     }
     let mut sources = Vec::new();
     let mut errors = Vec::new();

@@ -20,8 +20,10 @@ mod program;
 mod redact;
 mod scan;
 mod time;
+mod timeline;
 
 pub use pattern::{LogPattern, PatternError};
 pub use program::{Attribution, attribute_path, canonical};
-pub use scan::{Cost, LineMatch, LogEvent, LogInput, ScanOptions, Scanner};
+pub use scan::{Cost, EventKind, LineMatch, LogEvent, LogInput, ScanOptions, Scanner, Tell};
 pub use time::{Clock, RawDate, RawTime, Stamp};
+pub use timeline::{Moment, MomentKind, TimelineFold};

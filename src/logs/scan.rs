@@ -30,6 +30,8 @@ pub struct LogInput<'a> {
     pub path: String,
     /// Who writes it, as far as that is known from elsewhere than its lines.
     pub attribution: Option<Attribution>,
+    /// False for what has no lines that a reader could count: a journal.
+    pub is_numbered: bool,
     open: Open<'a>,
 }
 
@@ -42,7 +44,7 @@ impl<'a> LogInput<'a> {
     /// Opened only when its turn comes.
     pub fn lazy(path: impl Into<String>, open: Open<'a>) -> LogInput<'a> {
         let path = path.into();
-        LogInput { attribution: program::attribute_path(&path), path, open }
+        LogInput { attribution: program::attribute_path(&path), path, is_numbered: true, open }
     }
 }
 
@@ -86,17 +88,34 @@ impl ScanOptions {
     }
 }
 
-/// A line that a pattern matched, as it stood, for a timeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEvent {
-    pub rule: String,
-    pub pattern: usize,
-    /// RFC 3339, UTC.
-    pub time: Option<String>,
-    pub component: Option<String>,
-    pub captures: BTreeMap<String, String>,
-    pub line: LogLine,
+/// A line that says something, as it is met, for a timeline.
+#[derive(Debug, Clone, Copy)]
+pub struct LogEvent<'e> {
+    pub kind: EventKind<'e>,
+    pub time: Option<Stamp>,
+    /// Who wrote it; of a start, who started.
+    pub program: Option<&'e Arc<str>>,
+    pub path: &'e str,
+    pub(crate) line: &'e RawLine,
 }
+
+#[derive(Debug, Clone, Copy)]
+pub enum EventKind<'e> {
+    /// A pattern, by its place among those given to [`Scanner::new`], and what it captured.
+    Message { index: u32, pattern: &'e LogPattern, captures: &'e Arc<BTreeMap<String, String>> },
+    /// A program started.
+    Start,
+}
+
+impl LogEvent<'_> {
+    /// The line as it is shown, without secrets.
+    pub fn line(&self) -> LogLine {
+        self.line.shown(self.path)
+    }
+}
+
+/// What is told of each event.
+pub type Tell<'a> = &'a (dyn Fn(LogEvent<'_>) + Sync);
 
 /// What [`Scanner::match_line`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,13 +254,9 @@ impl Scanner {
         self.scan_events(inputs, options, None)
     }
 
-    /// Like [`Scanner::scan`], and tells each match as well: those of one log in order, logs mixed.
-    pub fn scan_events(
-        &self,
-        inputs: Vec<LogInput<'_>>,
-        options: &ScanOptions,
-        tell: Option<&(dyn Fn(LogEvent) + Sync)>,
-    ) -> Logs {
+    /// Like [`Scanner::scan`], and tells each match and each start of a program as well: those of one log in order, logs
+    /// mixed.
+    pub fn scan_events(&self, inputs: Vec<LogInput<'_>>, options: &ScanOptions, tell: Option<Tell<'_>>) -> Logs {
         let rotated: HashMap<String, usize> = inputs.iter().fold(HashMap::new(), |mut rotated, input| {
             let (base, is_rotated) = program::rotation_base(&input.path);
             *rotated.entry(base.to_owned()).or_default() += usize::from(is_rotated);
@@ -315,7 +330,10 @@ impl Scanner {
 }
 
 /// Files that syslog and the journal write, which have lines in common.
-fn copy_of(path: &str) -> Option<String> {
+pub(crate) fn copy_of(path: &str) -> Option<String> {
+    if path.ends_with(".journal") || path.ends_with(".journal~") {
+        return Some("binary journal".to_owned());
+    }
     let (base, _) = program::rotation_base(path);
     let file = base.rsplit('/').next().unwrap_or(base);
     let stem = file.split('.').next().unwrap_or(file);
@@ -354,6 +372,7 @@ pub(crate) struct Found {
 struct Job<'a> {
     path: String,
     attribution: Option<Attribution>,
+    is_numbered: bool,
     /// An older part of the log is there.
     has_older: bool,
     feed: Mutex<FeedState<'a>>,
@@ -366,6 +385,7 @@ impl<'a> Job<'a> {
         Job {
             path: input.path,
             attribution: input.attribution,
+            is_numbered: input.is_numbered,
             has_older,
             feed: Mutex::new(FeedState::Waiting(Some(input.open))),
             done: Mutex::default(),
@@ -377,7 +397,7 @@ impl<'a> Job<'a> {
 struct Shared<'a, 'i> {
     scanner: &'a Scanner,
     options: &'a ScanOptions,
-    tell: Option<&'a (dyn Fn(LogEvent) + Sync)>,
+    tell: Option<Tell<'a>>,
     jobs: &'a [Job<'i>],
 }
 
@@ -463,23 +483,30 @@ impl Shared<'_, '_> {
     fn count(&self, job: &Job<'_>, fold: &mut LogFold, event: Event, lines: u64) {
         let patterns = &self.scanner.patterns;
         let Some((_, role)) = self.scanner.matchers.get(event.matcher as usize) else { return };
+        let since = self.options.from_time();
+        let is_old =
+            event.time.is_some_and(|time| time.absolute && since.is_some_and(|since| time.nanos < nanos(since)));
+        let number = if job.is_numbered { lines + event.line + 1 } else { 0 };
+        let line = RawLine { number, text: event.text };
         if let Role::Start(program) = role {
             let program = match event.captures.get("unit") {
                 Some(unit) => program::started_unit(unit).map(|name| Arc::from(&*name)),
                 None => program.clone().or(event.program),
             };
             if let Some(program) = program {
+                if let Some(tell) = self.tell.filter(|_| !is_old) {
+                    let (kind, program) = (EventKind::Start, Some(&program));
+                    tell(LogEvent { kind, time: event.time, program, path: &job.path, line: &line });
+                }
                 fold.started(patterns, &program, event.time);
             }
             return;
         }
         let (Role::Pattern(index) | Role::Recovery(index)) = role else { return };
         let Some(pattern) = patterns.get(*index as usize) else { return };
-        let since = self.options.from_time();
-        if event.time.is_some_and(|time| time.absolute && since.is_some_and(|since| time.nanos < nanos(since))) {
+        if is_old {
             return;
         }
-        let line = RawLine { number: lines + event.line + 1, text: event.text };
         let found = Match { time: event.time, program: event.program, captures: event.captures, line };
         if let Role::Recovery(_) = role {
             fold.recovered(*index, pattern, &found);
@@ -487,12 +514,11 @@ impl Shared<'_, '_> {
         }
         if let Some(tell) = self.tell {
             tell(LogEvent {
-                rule: pattern.rule.clone(),
-                pattern: pattern.index,
-                time: found.time.and_then(Stamp::rfc3339),
-                component: found.program.as_deref().map(str::to_owned),
-                captures: (*found.captures).clone(),
-                line: found.line.shown(&job.path),
+                kind: EventKind::Message { index: *index, pattern, captures: &found.captures },
+                time: found.time,
+                program: found.program.as_ref(),
+                path: &job.path,
+                line: &found.line,
             });
         }
         fold.matched(*index, pattern, found);

@@ -49,12 +49,14 @@ impl Stamp {
         self.nanos.saturating_sub(earlier.nanos) / 1_000_000_000
     }
 
+    /// None for a time since boot.
+    pub fn timestamp(self) -> Option<Timestamp> {
+        Timestamp::from_nanosecond(self.nanos.into()).ok().filter(|_| self.absolute)
+    }
+
     /// RFC 3339 in UTC with the log's own precision; none for a time since boot.
     pub fn rfc3339(self) -> Option<String> {
-        if !self.absolute {
-            return None;
-        }
-        let time = Timestamp::from_nanosecond(self.nanos.into()).ok()?;
+        let time = self.timestamp()?;
         Some(format!("{time:.*}", usize::from(self.digits.min(9))))
     }
 }

@@ -61,7 +61,7 @@ pub struct Occurrences {
     pub lines: Vec<LogLine>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct LogLine {
     pub path: String,
     pub line: u64,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
-use super::{Entry, FileKind, Metadata, ReadError, Source, SourceKind};
+use super::{Entry, FileKind, Metadata, ReadError, ReadSeek, Source, SourceKind};
 
 /// A tree held in memory: `MemorySource::new("m1").file("/etc/hostname", "m1\n")`.
 #[derive(Debug, Default)]
@@ -94,6 +94,10 @@ impl Source for MemorySource {
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
+        Ok(Box::new(Cursor::new(self.read(path)?)))
+    }
+
+    fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
         Ok(Box::new(Cursor::new(self.read(path)?)))
     }
 

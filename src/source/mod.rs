@@ -13,7 +13,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 
 pub use error::SourceError;
@@ -135,6 +135,11 @@ impl ReadError {
     }
 }
 
+/// A file that can be read from any place on.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
 /// One host's evidence. Paths are absolute on that host. Nothing outside of the source is ever opened: symbolic links are
 /// followed inside of it, and opening never blocks (a FIFO is [`ReadError::WrongKind`]).
 pub trait Source: Send + Sync {
@@ -149,6 +154,12 @@ pub trait Source: Send + Sync {
 
     /// A regular file as a stream.
     fn open(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError>;
+
+    /// A regular file that can be read from any place on, for binary journals. Not every source can give one.
+    fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
+        self.metadata(path)?;
+        Err(ReadError::Io { path: path.to_owned(), message: "can only be read from its beginning on".to_owned() })
+    }
 
     /// A directory's entries, sorted by name.
     fn list(&self, path: &str) -> Result<Vec<Entry>, ReadError>;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::handle;
 use super::sniff::{self, FileIdentity, HEAD};
 use super::tree::open_named;
-use super::{Entry, FileKind, Metadata, READ_LIMIT, ReadError, Source, SourceError, SourceKind};
+use super::{Entry, FileKind, Metadata, READ_LIMIT, ReadError, ReadSeek, Source, SourceError, SourceKind};
 
 /// A host of one file.
 pub struct SingleSource {
@@ -35,7 +35,7 @@ impl SingleSource {
         let mut head = Vec::with_capacity(8192);
         file.take(HEAD as u64).read_to_end(&mut head).map_err(|error| io_error(&label, &error))?;
         let (identity, place) = recognize(&label, &label, &head)?;
-        if identity != FileIdentity::Log {
+        if !matches!(identity, FileIdentity::Log | FileIdentity::Journal) {
             let (file, size) = open_named(path, &label).map_err(SourceError::from_read)?;
             // A file that grows, or whose size is not told, is refused when it is read.
             drop(file);
@@ -109,9 +109,6 @@ fn recognize(shown: &str, name: &str, head: &[u8]) -> Result<(FileIdentity, Stri
     }
     let (looks, remedy) = match identity {
         FileIdentity::Archive => ("it is an archive", "extract it and give the directory"),
-        FileIdentity::Journal => {
-            ("it is systemd's binary journal", "give the output of `journalctl --file FILE -o short-iso-precise`")
-        }
         _ if head.starts_with(b"BZh") => {
             ("it is compressed with bzip2", "give it uncompressed, or as gzip, zstd or xz")
         }
@@ -176,6 +173,13 @@ impl Source for SingleSource {
                     message: "standard input can be read only once".to_owned(),
                 })
             }
+        }
+    }
+
+    fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
+        match &self.content {
+            Content::File(file) if path == self.place => Ok(Box::new(open_named(file, path)?.0)),
+            _ => Ok(Box::new(Cursor::new(self.read(path)?))),
         }
     }
 

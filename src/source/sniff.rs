@@ -106,7 +106,10 @@ impl FileIdentity {
             FileIdentity::HostsFile => "/etc/hosts".to_owned(),
             FileIdentity::ResolvConf => "/etc/resolv.conf".to_owned(),
             FileIdentity::Log => format!("/var/log/{}", or("stdin.log")),
-            FileIdentity::Archive | FileIdentity::Journal | FileIdentity::Unknown => return None,
+            FileIdentity::Journal => {
+                format!("/var/log/journal/0/{}", with(&[".journal", ".journal~"], ".journal", "system.journal"))
+            }
+            FileIdentity::Archive | FileIdentity::Unknown => return None,
         })
     }
 }

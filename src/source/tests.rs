@@ -290,7 +290,6 @@ fn what_cannot_be_a_source_says_why_and_what_to_do() {
     let root = directory.path();
     write(root, "empty", "");
     write(root, "garbage", [0x7f, b'E', b'L', b'F', 1, 0, 0, 0, 3, 0]);
-    write(root, "journal", b"LPKSHHRH\0\0\0\0");
     write(root, "manifest.yaml", format!("apiVersion: v1\nkind: Pod\n#{}", "x".repeat(READ_LIMIT as usize)));
     write(root, "loose/kubelet.service", "[Service]\n");
     write(root, "several/m1/etc/hosts", "");
@@ -301,7 +300,6 @@ fn what_cannot_be_a_source_says_why_and_what_to_do() {
         ("none", "no such file or directory; check the path"),
         ("empty", "is empty"),
         ("garbage", "it is not text; a log, systemd unit"),
-        ("journal", "journalctl"),
         ("manifest.yaml", "looks like a static pod manifest, but is larger"),
         ("fifo", "is a FIFO, which is not read; pipe"),
         ("nothing", "does not look like a host's root"),

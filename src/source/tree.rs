@@ -16,7 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::handle::{self, CONTENT, LOOK};
-use super::{Entry, FileKind, Metadata, ReadError, Source, SourceError, SourceKind};
+use super::{Entry, FileKind, Metadata, ReadError, ReadSeek, Source, SourceError, SourceKind};
 
 /// As many as Linux itself follows in one path.
 const LINK_LIMIT: usize = 40;
@@ -77,6 +77,14 @@ impl Source for FsSource {
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
+        let (file, _) = match &self.tree {
+            Some(tree) => tree.open(path)?,
+            None => live_open(path)?,
+        };
+        Ok(Box::new(file))
+    }
+
+    fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
         let (file, _) = match &self.tree {
             Some(tree) => tree.open(path)?,
             None => live_open(path)?,

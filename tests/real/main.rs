@@ -15,5 +15,6 @@ mod default_route;
 mod endpoints;
 mod etcd_address;
 mod etcd_quorum;
+mod journal;
 mod pause_image;
 mod whole_host;

@@ -10,9 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::logs::LogInput;
+use crate::logs::format::export::ExportReader;
 
 /// Units whose journal is read.
-const UNITS: &[&str] = &[
+pub(super) const UNITS: &[&str] = &[
     "kubelet",
     "docker",
     "containerd",
@@ -31,36 +32,63 @@ const UNITS: &[&str] = &[
     "systemd-timesyncd",
     "firewalld",
 ];
+pub(super) const NO_JOURNALCTL: &str = "this host has no journalctl";
 /// journalctl is stopped after this.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The journal of the units and of the kernel.
-pub(super) fn inputs(from: Option<Timestamp>, left_out: &mut Vec<(String, String)>) -> Vec<LogInput<'static>> {
-    let mut common = vec!["--output=export".to_owned(), "--no-pager".to_owned(), "--quiet".to_owned()];
+/// Arguments of journalctl for the units and for the kernel, by what the log is called.
+fn asked(common: &[String]) -> [(&'static str, Vec<String>); 2] {
+    let units = UNITS.iter().map(|unit| format!("--unit={unit}"));
+    [
+        ("journal", common.iter().cloned().chain(units).collect()),
+        ("journal (kernel)", common.iter().cloned().chain(["_TRANSPORT=kernel".to_owned()]).collect()),
+    ]
+}
+
+fn export() -> Vec<String> {
+    ["--output=export", "--no-pager", "--quiet"].map(str::to_owned).to_vec()
+}
+
+/// The journal of the units and of the kernel; false when this host has no journalctl.
+pub(super) fn inputs(
+    from: Option<Timestamp>,
+    inputs: &mut Vec<LogInput<'_>>,
+    left_out: &mut Vec<(String, String)>,
+) -> bool {
+    let mut common = export();
     if let Some(from) = from {
         common.push(format!("--since=@{}", from.as_second()));
     }
-    let units = UNITS.iter().map(|unit| format!("--unit={unit}"));
-    let asked = [
-        ("journal", common.iter().cloned().chain(units).collect::<Vec<_>>()),
-        ("journal (kernel)", common.iter().cloned().chain(["_TRANSPORT=kernel".to_owned()]).collect()),
-    ];
-    let mut inputs = Vec::new();
-    for (name, arguments) in asked {
+    for (name, arguments) in asked(&common) {
         match Journalctl::start(&arguments, DEADLINE) {
             Ok(reader) => {
                 let mut input = LogInput::new(name, Box::new(reader));
                 input.attribution = None;
+                input.is_numbered = false;
                 inputs.push(input);
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            Err(error) => left_out.push((name.to_owned(), format!("journalctl: {error}"))),
+        }
+    }
+    true
+}
+
+/// What the journal gets from now on, as lines.
+pub(super) fn follow(left_out: &mut Vec<(String, String)>) -> Vec<(String, Box<dyn Read + Send>)> {
+    let common: Vec<String> = export().into_iter().chain(["--follow", "--lines=0"].map(str::to_owned)).collect();
+    let mut readers: Vec<(String, Box<dyn Read + Send>)> = Vec::new();
+    for (name, arguments) in asked(&common) {
+        match Journalctl::start(&arguments, Duration::MAX) {
+            Ok(reader) => readers.push((name.to_owned(), Box::new(ExportReader::new(reader)))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                left_out.push(("journal".to_owned(), "this host has no journalctl".to_owned()));
+                left_out.push(("journal".to_owned(), NO_JOURNALCTL.to_owned()));
                 break;
             }
             Err(error) => left_out.push((name.to_owned(), format!("journalctl: {error}"))),
         }
     }
-    inputs
+    readers
 }
 
 /// A child process whose output is read, and which is killed when it takes too long.

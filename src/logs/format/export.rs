@@ -24,14 +24,16 @@ pub struct ExportReader<R> {
     given: usize,
 }
 
+/// What is shown of a journal's entry.
 #[derive(Default)]
-struct Entry {
+pub(super) struct Entry {
     micros: Option<i64>,
     host: Vec<u8>,
     identifier: Vec<u8>,
     command: Vec<u8>,
     unit: Vec<u8>,
     pid: Vec<u8>,
+    is_kernel: bool,
     message: Vec<u8>,
     any: bool,
 }
@@ -131,19 +133,7 @@ impl<R: Read> ExportReader<R> {
                 None => continue,
             };
             self.entry.any = true;
-            match name.as_slice() {
-                b"__REALTIME_TIMESTAMP" => {
-                    self.entry.micros = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
-                }
-                b"_HOSTNAME" => self.entry.host = value,
-                b"SYSLOG_IDENTIFIER" => self.entry.identifier = value,
-                b"_COMM" => self.entry.command = value,
-                b"_SYSTEMD_UNIT" => self.entry.unit = value,
-                b"_PID" => self.entry.pid = value,
-                b"_TRANSPORT" if value == b"kernel" => self.entry.identifier = b"kernel".to_vec(),
-                b"MESSAGE" => self.entry.message = value,
-                _ => {}
-            }
+            self.entry.take(&name, &value);
         }
     }
 
@@ -151,27 +141,55 @@ impl<R: Read> ExportReader<R> {
         let entry = std::mem::take(&mut self.entry);
         self.output.clear();
         self.given = 0;
-        let time = entry.micros.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        entry.write_line(&mut self.output);
+        true
+    }
+}
+
+impl Entry {
+    /// Of a time, in microseconds since the epoch.
+    pub fn at(micros: Option<i64>) -> Entry {
+        Entry { micros, ..Entry::default() }
+    }
+
+    /// Takes a field, if it is one that is shown.
+    pub fn take(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"__REALTIME_TIMESTAMP" => {
+                self.micros = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            }
+            b"_HOSTNAME" => self.host = value.to_vec(),
+            b"SYSLOG_IDENTIFIER" => self.identifier = value.to_vec(),
+            b"_COMM" => self.command = value.to_vec(),
+            b"_SYSTEMD_UNIT" => self.unit = value.to_vec(),
+            b"_PID" => self.pid = value.to_vec(),
+            b"_TRANSPORT" if value == b"kernel" => self.is_kernel = true,
+            b"MESSAGE" => self.message = value.to_vec(),
+            _ => {}
+        }
+    }
+
+    /// One entry is one line; its number is the entry's.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        let time = self.micros.and_then(|micros| Timestamp::from_microsecond(micros).ok());
         let time = time.map_or_else(String::new, |time| format!("{time:.6} "));
-        let program = [&entry.identifier, &entry.command, &entry.unit].into_iter().find(|name| !name.is_empty());
+        let program = [&self.identifier, &self.command, &self.unit].into_iter().find(|name| !name.is_empty());
+        let program = if self.is_kernel { b"kernel" } else { program.map_or(b"unknown".as_slice(), Vec::as_slice) };
         let clean = |text: &[u8]| -> Vec<u8> {
             text.iter().map(|byte| if matches!(byte, b' ' | b'\n' | b':') { b'_' } else { *byte }).collect()
         };
-        let out = &mut self.output;
         out.extend_from_slice(time.as_bytes());
-        out.extend_from_slice(&if entry.host.is_empty() { b"-".to_vec() } else { clean(&entry.host) });
+        out.extend_from_slice(&if self.host.is_empty() { b"-".to_vec() } else { clean(&self.host) });
         out.push(b' ');
-        out.extend_from_slice(&clean(program.map_or(b"unknown".as_slice(), Vec::as_slice)));
-        if entry.pid.iter().all(u8::is_ascii_digit) && (1..=10).contains(&entry.pid.len()) {
+        out.extend_from_slice(&clean(program));
+        if self.pid.iter().all(u8::is_ascii_digit) && (1..=10).contains(&self.pid.len()) {
             out.push(b'[');
-            out.extend_from_slice(&entry.pid);
+            out.extend_from_slice(&self.pid);
             out.push(b']');
         }
         out.extend_from_slice(b": ");
-        // One entry is one line; its number is the entry's.
-        out.extend(entry.message.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+        out.extend(self.message.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
         out.push(b'\n');
-        true
     }
 }
 

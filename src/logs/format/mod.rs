@@ -4,6 +4,7 @@
 pub(crate) mod capnslog;
 pub(crate) mod cri;
 pub mod export;
+pub mod journal;
 pub(crate) mod json;
 pub(crate) mod klog;
 pub(crate) mod logrus;

@@ -7,6 +7,7 @@ mod snippet;
 mod summary;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod words;
 
 use std::collections::BTreeMap;
