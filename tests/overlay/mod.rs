@@ -38,9 +38,14 @@ pub struct Case {
     #[serde(default)]
     pub edit: Vec<Edit>,
     #[serde(default)]
+    pub append: Vec<Append>,
+    #[serde(default)]
     pub remove: Vec<At>,
     #[serde(default)]
     pub mode: Vec<Mode>,
+    /// Processes that do not run.
+    #[serde(default)]
+    pub stop: Vec<Stop>,
     /// Exactly these are root causes.
     #[serde(default)]
     pub roots: Vec<Expected>,
@@ -70,6 +75,15 @@ pub struct Edit {
     pub to: String,
 }
 
+/// `text` goes at a file's end, with what a log says of the fault.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Append {
+    pub host: String,
+    pub path: String,
+    pub text: String,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mode {
@@ -77,6 +91,13 @@ pub struct Mode {
     pub path: String,
     /// Octal, as for chmod.
     pub mode: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    pub host: String,
+    pub pid: u32,
 }
 
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,10 +218,42 @@ impl Hosts {
             assert_ne!(before, after, "{}: {} has no {from:?} to change", root.display(), path.display());
             done(&path, fs::write(&path, after));
         }
+        for Append { host, path, text } in &case.append {
+            let path = self.path(host, path);
+            done(&path, fs::write(&path, format!("{}{text}", read(&path))));
+        }
+        for Stop { host, pid } in &case.stop {
+            self.stop(host, *pid);
+        }
         for Mode { host, path, mode } in &case.mode {
             let path = self.path(host, path);
             let bits = u32::from_str_radix(mode, 8).unwrap_or_else(|error| panic!("mode {mode}: {error}"));
             done(&path, fs::set_permissions(&path, fs::Permissions::from_mode(bits)));
+        }
+    }
+}
+
+impl Hosts {
+    /// Takes a process out of /proc, and what it listens on out of the tables of sockets.
+    #[track_caller]
+    fn stop(&self, host: &str, pid: u32) {
+        let process = self.path(host, &format!("/proc/{pid}"));
+        let sockets: Vec<String> = match fs::read_dir(process.join("fd")) {
+            Ok(entries) => entries
+                .flatten()
+                .filter_map(|entry| fs::read_link(entry.path()).ok())
+                .filter_map(|to| Some(to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        done(&process, fs::remove_dir_all(&process));
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            let path = self.path(host, table);
+            // The tenth word is the socket's inode.
+            let is_own = |line: &&str| line.split_whitespace().nth(9).is_some_and(|inode| sockets.iter().any(|it| it == inode));
+            let kept: Vec<String> =
+                read(&path).lines().filter(|line| !is_own(line)).map(|line| format!("{line}\n")).collect();
+            done(&path, fs::write(&path, kept.concat()));
         }
     }
 }
