@@ -11,8 +11,8 @@ use super::exit::{self, Exit, FailOn};
 use super::progress::Progress;
 use super::terminal::Terminal;
 use super::{output, value};
-use crate::engine::Language;
 use crate::engine::options::RunOptions;
+use crate::engine::{Language, card};
 use crate::render::{human, json};
 use crate::report::{Report, Severity};
 
@@ -46,7 +46,7 @@ pub struct Arguments {
     /// A folder with cards of your own; may be repeated
     #[arg(long, value_name = "DIR", help_heading = "Rules")]
     rules: Vec<PathBuf>,
-    /// preflight: judge a host that is to become a node
+    /// Only the rules of one phase
     #[arg(long, value_enum, default_value = "all", help_heading = "Rules")]
     phase: Phase,
     /// The Kubernetes release to judge by, when it is not the one that runs
@@ -93,7 +93,9 @@ impl From<LeastSeverity> for Severity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Phase {
+    /// Judge a host that is to become a node
     Preflight,
+    /// What can be wrong with a node that runs
     Runtime,
     All,
 }
@@ -110,7 +112,11 @@ impl Arguments {
             kubernetes_version: self.kubernetes_version.clone(),
             since: self.since,
             language,
-            preflight: self.phase == Phase::Preflight,
+            phase: match self.phase {
+                Phase::Preflight => Some(card::Phase::Preflight),
+                Phase::Runtime => Some(card::Phase::Runtime),
+                Phase::All => None,
+            },
         }
     }
 }

@@ -22,7 +22,7 @@ const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     pub processes: &'a Fact<Vec<Process>>,
-    pub static_pods: &'a Fact<Vec<StaticPod>>,
+    pub static_pods: &'a [StaticPod],
     pub units: &'a [Unit],
     pub scripts: &'a [Script],
     pub kubelet_configuration: &'a Fact<Option<ConfigDocument>>,
@@ -46,8 +46,7 @@ fn component(name: ComponentName, evidence: &Evidence<'_>) -> Option<Component> 
             component.layers.push(processes::layer(name, process, from));
         }
     }
-    let manifests = evidence.static_pods.as_ref().map_or(&[][..], Vec::as_slice);
-    component.layers.extend(manifests.iter().flat_map(|pod| manifest_layers(name, pod)));
+    component.layers.extend(evidence.static_pods.iter().flat_map(|pod| manifest_layers(name, pod)));
     let running = component.pid.is_some();
     component.layers.extend(unit_layers(name, evidence.units, running));
     for script in evidence.scripts {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Files, Problems, certificates, components, executables, kubernetes, load_balancers, logs, names, network, probes,
-    runtimes, sysctls, system, units,
+    Files, Problems, certificates, components, executables, hidden, kubernetes, load_balancers, logs, names, network,
+    probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::Component;
@@ -47,10 +47,7 @@ pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
         });
         host
     });
-    for refused in files.refused() {
-        let unknown = refused.unknown();
-        problems.add(&files.source().display_path(&unknown.what), None, unknown.why, unknown.remedy);
-    }
+    add_refused(&files, &problems);
     for (text, first) in files.not_utf8() {
         let message =
             "holds bytes that are not UTF-8: programs read something else there than what is meant, or nothing";
@@ -59,6 +56,35 @@ pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
     host.problems = problems.into_sorted();
     host.texts = files.texts_read();
     host
+}
+
+/// What was there and could not be read. The same refusal of many processes' files is one problem.
+fn add_refused(files: &Files, problems: &Problems) {
+    let mut of_processes: BTreeMap<(String, String, Option<String>), Vec<String>> = BTreeMap::new();
+    for refused in files.refused() {
+        let unknown = refused.unknown();
+        let path = files.source().display_path(&unknown.what);
+        match process_file(&path) {
+            Some(file) => {
+                of_processes.entry((file.to_owned(), unknown.why, unknown.remedy)).or_default().push(path);
+            }
+            None => problems.add(&path, None, unknown.why, unknown.remedy),
+        }
+    }
+    for ((file, why, remedy), paths) in of_processes {
+        match &paths[..] {
+            [path] => problems.add(path, None, why, remedy),
+            paths => {
+                problems.add(&format!("/proc/*/{file}"), None, format!("{why}, of {} processes", paths.len()), remedy)
+            }
+        }
+    }
+}
+
+/// `fd` of `/proc/412/fd`.
+fn process_file(path: &str) -> Option<&str> {
+    let (pid, file) = path.strip_prefix("/proc/")?.split_once('/')?;
+    pid.bytes().all(|byte| byte.is_ascii_digit()).then_some(file)
 }
 
 /// /etc/hostname, else what the kernel says, else the source's last path component.
@@ -90,7 +116,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
     let etcd_configuration = components::etcd_configuration(files, &units, &system.processes, problems);
     let mut components = components::build(&components::Evidence {
         processes: &system.processes,
-        static_pods: &kubernetes.static_pods,
+        static_pods: kubernetes.readable_pods(),
         units: &units,
         scripts: &scripts,
         kubelet_configuration: &kubernetes.kubelet_configuration,
@@ -98,6 +124,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         etcd_configuration: &etcd_configuration,
     });
     components.sort_by_key(|component| component.name);
+    let hidden_components = hidden::components(&components, &kubernetes, &files.refused());
     let named = named_files(&components);
     kubernetes::add_kubeconfigs(&mut kubernetes, files, problems, &named.kubeconfigs);
     certificates::add(&mut kubernetes, files, problems, &named.certificates);
@@ -113,6 +140,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         units,
         scripts,
         components,
+        hidden_components,
         kubernetes,
         runtimes: runtimes::collect(files, problems),
         load_balancers: load_balancers::collect(files, problems),

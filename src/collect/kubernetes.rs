@@ -49,10 +49,16 @@ pub fn collect_from(
         directories.push(path.value.clone());
     }
     let mut invalid_manifests = Vec::new();
-    let static_pods = manifests::collect(files, problems, &directories, &mut invalid_manifests);
+    let manifests::Found { pods, unread } = manifests::collect(files, problems, &directories, &mut invalid_manifests);
+    let (static_pods, some_static_pods) = match unread.first() {
+        Some(unknown) => (Err(unknown.clone()), pods),
+        None => (Ok(pods), Vec::new()),
+    };
     let kubeadm_configuration = kubeadm::collect(files, problems, &mut invalid_files);
     let mut kubernetes = Kubernetes {
         static_pods,
+        some_static_pods,
+        unread_manifests: unread,
         invalid_manifests,
         kubeconfigs: Vec::new(),
         unread_kubeconfigs: Vec::new(),

@@ -6,6 +6,7 @@ pub mod cgroups;
 pub mod components;
 pub mod executables;
 mod files;
+mod hidden;
 pub mod host;
 pub mod kubernetes;
 pub mod load_balancers;

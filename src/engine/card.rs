@@ -205,7 +205,7 @@ pub struct Card {
     pub prose: String,
     /// `rules/etcd/etcd-address-not-local.md`, or the file of a user's own card.
     pub path: String,
-    /// Lines of the front matter's keys, from 1.
+    /// Lines of the front matter's keys and of the items beneath them (`logs.0`), from 1.
     #[serde(skip)]
     pub lines: BTreeMap<String, u32>,
 }
@@ -213,7 +213,8 @@ pub struct Card {
 impl Card {
     /// The line of a front matter key, for messages about it.
     pub fn line_of(&self, key: &str) -> u32 {
-        self.lines.get(key).copied().unwrap_or(1)
+        let of = |key: &str| self.lines.get(key).copied();
+        of(key).or_else(|| of(key.split_once('.')?.0)).unwrap_or(1)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use super::card::{Card, Detect, Phase};
+use super::card::{Card, Detect};
 use super::card_set::CardSet;
 use super::condition::{self, FactsDocument};
 use super::verdict::{Draft, Outcome, Verdict};
@@ -31,7 +31,7 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
     let mut judgement = Judgement::default();
     let mut findings = Vec::new();
     for card in cards.iter() {
-        if context.preflight && !card.phases.contains(&Phase::Preflight) {
+        if context.phase.is_some_and(|phase| !card.phases.contains(&phase)) {
             continue;
         }
         let detector = detectors.get(card.id.as_str()).copied();
@@ -83,6 +83,12 @@ fn judge_host(
     }
     if card.detect.contains(&Detect::Log) {
         log_rules::judge(card, detector, context, host, facts, &mut verdict);
+    }
+    // Nothing to judge of a component is no result when its files could not be read.
+    if verdict.outcome() == Outcome::NotApplicable
+        && let Some((_, unknown)) = host.hidden_components.iter().find(|(name, _)| name.name() == card.component)
+    {
+        verdict.unknown(unknown.clone());
     }
     verdict
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::collect::TextFile;
 use crate::engine::Language;
+use crate::engine::card::Phase;
 use crate::report::Report;
 
 #[derive(Debug, Clone)]
@@ -28,8 +29,8 @@ pub struct RunOptions {
     /// How far back logs are read on the live host.
     pub since: Option<Duration>,
     pub language: Language,
-    /// Judge a host that is no node yet.
-    pub preflight: bool,
+    /// Only the rules of this phase; preflight judges a host that is no node yet.
+    pub phase: Option<Phase>,
 }
 
 impl Default for RunOptions {
@@ -44,7 +45,7 @@ impl Default for RunOptions {
             kubernetes_version: None,
             since: None,
             language: Language::English,
-            preflight: false,
+            phase: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::collect::{host, own_cards};
 use crate::facts::component::ComponentName;
 use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, ScanOptions, Scanner};
-use crate::report::{HostSummary, Report};
+use crate::report::{HostSummary, Report, Unopened};
 use crate::rules::Context;
 use crate::source::{SourceError, SourceRef};
 
@@ -23,9 +23,9 @@ pub enum RunError {
     /// Cards of the user's own that cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Cards(Vec<CardError>),
-    /// A source that could not be opened.
-    #[error(transparent)]
-    Source(#[from] SourceError),
+    /// Sources of which none could be opened.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Sources(Vec<SourceError>),
     /// A component or rule of `--only` that does not exist.
     #[error("`{0}` is neither a rule nor a component: `k8sdoctor rules` lists both")]
     UnknownRule(String),
@@ -39,20 +39,18 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let cards = cards(options)?;
     let at = options.at.unwrap_or(began);
     let scanner = scanner(&cards)?;
-    let sources = open(options)?;
+    let (sources, unopened) = open(options)?;
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let mut hosts = collect(sources, &scanner, options, at);
     make_names_distinct(&mut hosts, &names);
     let cluster = Cluster { hosts, at };
-    let context = Context {
-        cluster: &cluster,
-        kubernetes_version: options.kubernetes_version.as_deref(),
-        preflight: options.preflight,
-    };
+    let context =
+        Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
     let judged = judge(&cards, &context);
     let report = Report {
         at: at.to_string(),
         hosts: cluster.hosts.iter().map(summary).collect(),
+        unopened,
         findings: judged.findings,
         unjudged: judged.unjudged,
         problems: cluster.hosts.iter().flat_map(|host| host.problems.iter().cloned()).collect(),
@@ -101,11 +99,26 @@ fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
         .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
-fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
+/// The sources that open, and why the others do not: one bad path does not keep the rest of a cluster from being judged.
+/// An error when none opens.
+fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened>), RunError> {
     if options.sources.is_empty() {
-        return Ok(vec![crate::source::open(None)?]);
+        return Ok((vec![crate::source::open(None).map_err(|error| RunError::Sources(vec![error]))?], Vec::new()));
     }
-    Ok(options.sources.iter().map(|source| crate::source::open(Some(source))).collect::<Result<_, _>>()?)
+    let mut sources = Vec::new();
+    let mut errors = Vec::new();
+    for name in &options.sources {
+        match crate::source::open(Some(name)) {
+            Ok(source) => sources.push(source),
+            Err(error) => errors.push((name, error)),
+        }
+    }
+    if sources.is_empty() {
+        return Err(RunError::Sources(errors.into_iter().map(|(_, error)| error).collect()));
+    }
+    let unopened =
+        errors.into_iter().map(|(name, error)| Unopened { source: name.clone(), message: error.to_string() });
+    Ok((sources, unopened.collect()))
 }
 
 /// Hosts side by side, as many as there are CPUs at a time.

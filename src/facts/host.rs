@@ -16,7 +16,7 @@ use crate::facts::probe::Probes;
 use crate::facts::runtime::Runtimes;
 use crate::facts::system::System;
 use crate::facts::unit::{Script, Unit};
-use crate::origin::Fact;
+use crate::origin::{Fact, Unknown};
 use crate::report::Problem;
 use crate::source::SourceKind;
 
@@ -37,6 +37,8 @@ pub struct Host {
     pub units: Vec<Unit>,
     pub scripts: Vec<Script>,
     pub components: Vec<Component>,
+    /// Components that nothing read configures, while a file that by its name may configure them could not be read.
+    pub hidden_components: BTreeMap<ComponentName, Unknown>,
     pub kubernetes: Kubernetes,
     pub runtimes: Runtimes,
     pub load_balancers: LoadBalancers,
@@ -63,8 +65,6 @@ impl Host {
 impl Host {
     /// A host of which nothing is known, for tests that fill in what they need.
     pub fn empty(name: &str) -> Host {
-        use crate::origin::Unknown;
-
         fn unknown<T>(what: &str) -> Fact<T> {
             Err(Unknown::new(what, "not part of this test"))
         }
@@ -101,8 +101,11 @@ impl Host {
             units: Vec::new(),
             scripts: Vec::new(),
             components: Vec::new(),
+            hidden_components: BTreeMap::new(),
             kubernetes: Kubernetes {
                 static_pods: unknown("static pods"),
+                some_static_pods: Vec::new(),
+                unread_manifests: Vec::new(),
                 invalid_manifests: Vec::new(),
                 kubeconfigs: Vec::new(),
                 unread_kubeconfigs: Vec::new(),

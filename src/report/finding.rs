@@ -175,12 +175,23 @@ pub struct Problem {
     pub remedy: Option<String>,
 }
 
+/// A source that the user named and that could not be opened: nothing of it was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unopened {
+    /// As the user named it.
+    pub source: String,
+    /// Which path, why, and what to do.
+    pub message: String,
+}
+
 /// A run's result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The time that dates were judged against, RFC 3339.
     pub at: String,
     pub hosts: Vec<HostSummary>,
+    /// Sources beside those hosts' that could not be opened; the run is incomplete without them.
+    pub unopened: Vec<Unopened>,
     /// Root causes first, each followed by its consequences; then severity, host and file.
     pub findings: Vec<Finding>,
     pub unjudged: Vec<Unjudged>,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::engine::card::Phase;
 use crate::engine::verdict::Verdict;
 use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
@@ -17,6 +18,7 @@ pub mod kubelet;
 pub mod load_balancer;
 mod not_running;
 pub mod pki;
+mod reach;
 pub mod runtime;
 pub mod support;
 pub mod unit;
@@ -26,7 +28,15 @@ pub struct Context<'a> {
     pub cluster: &'a Cluster,
     /// `1.32` when the user asked to judge as of that Kubernetes release.
     pub kubernetes_version: Option<&'a str>,
-    pub preflight: bool,
+    /// The phase that the run is for; none for all that can be judged.
+    pub phase: Option<Phase>,
+}
+
+impl Context<'_> {
+    /// Whether a host is judged that is to become a node and is none yet.
+    pub fn is_preflight(&self) -> bool {
+        self.phase == Some(Phase::Preflight)
+    }
 }
 
 /// How a detector is called.

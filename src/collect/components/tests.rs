@@ -92,7 +92,7 @@ impl Host {
     fn build(&self) -> Vec<Component> {
         build(&Evidence {
             processes: &self.processes,
-            static_pods: &self.pods,
+            static_pods: self.pods.as_deref().unwrap_or_default(),
             units: &self.units,
             scripts: &self.scripts,
             kubelet_configuration: &self.kubelet,

@@ -3,6 +3,7 @@
 mod address_not_local;
 mod advertise_loopback;
 mod data_dir_unusable;
+mod endpoint_unreachable;
 mod force_new_cluster;
 mod initial_cluster_mismatch;
 mod listen_url_hostname;
@@ -21,6 +22,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &address_not_local::DETECTOR,
     &advertise_loopback::DETECTOR,
     &data_dir_unusable::DETECTOR,
+    &endpoint_unreachable::DETECTOR,
     &force_new_cluster::DETECTOR,
     &initial_cluster_mismatch::DETECTOR,
     &listen_url_hostname::DETECTOR,
