@@ -11,9 +11,10 @@ mod overlay;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use fixtures::folders;
-use k8sdoctor::engine::run::{Run, RunOptions, run};
+use k8sdoctor::engine::run::{Checker, Run, RunOptions};
 use k8sdoctor::engine::{CardSet, Language};
 use k8sdoctor::render::human;
 use k8sdoctor::report::{Finding, Severity};
@@ -25,7 +26,10 @@ fn judge(cluster: &Cluster, trees: &[PathBuf]) -> Run {
         at: Some(cluster.file.at.parse().unwrap_or_else(|error| panic!("{}: {error}", cluster.file.at))),
         ..RunOptions::default()
     };
-    let run = run(&options).unwrap_or_else(|error| panic!("{}: {error}", cluster.name));
+    static CHECKER: OnceLock<Checker> = OnceLock::new();
+    let checker =
+        CHECKER.get_or_init(|| Checker::new(&RunOptions::default()).unwrap_or_else(|error| panic!("{error}")));
+    let run = checker.run(&options).unwrap_or_else(|error| panic!("{}: {error}", cluster.name));
     if std::env::var_os("HOSTS").is_some() {
         println!("{}", shown(&run));
     }

@@ -33,20 +33,43 @@ pub enum RunError {
     Patterns(String),
 }
 
+/// Cards and their patterns made ready, for any number of checks with the same cards.
+pub struct Checker {
+    cards: CardSet,
+    scanner: Scanner,
+}
+
+impl Checker {
+    /// The cards that the options ask for.
+    pub fn new(options: &RunOptions) -> Result<Checker, RunError> {
+        let cards = cards(options)?;
+        let scanner = scanner(&cards)?;
+        Ok(Checker { cards, scanner })
+    }
+
+    /// Runs a check of the options' sources; which cards there are was said to [`Checker::new`].
+    pub fn run(&self, options: &RunOptions) -> Result<Run, RunError> {
+        check(options, &self.cards, &self.scanner, crate::collect::now())
+    }
+}
+
 /// Runs a check.
 pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let began = crate::collect::now();
-    let cards = cards(options)?;
+    let Checker { cards, scanner } = Checker::new(options)?;
+    check(options, &cards, &scanner, began)
+}
+
+fn check(options: &RunOptions, cards: &CardSet, scanner: &Scanner, began: Timestamp) -> Result<Run, RunError> {
     let at = options.at.unwrap_or(began);
-    let scanner = scanner(&cards)?;
     let (sources, unopened) = open(options)?;
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
-    let mut hosts = collect(sources, &scanner, options, at);
+    let mut hosts = collect(sources, scanner, options, at);
     make_names_distinct(&mut hosts, &names);
     let cluster = Cluster { hosts, at };
     let context =
         Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
-    let judged = judge(&cards, &context);
+    let judged = judge(cards, &context);
     let report = Report {
         at: at.to_string(),
         hosts: cluster.hosts.iter().map(summary).collect(),

@@ -1,9 +1,11 @@
 //! Clusters of testdata/hosts/ and what is laid over them. Every tree that is judged is a copy in a directory of its own:
 //! a repository keeps no file modes, and private keys must not be readable by others.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_saphyr::from_str;
@@ -118,6 +120,8 @@ pub struct Cluster {
     pub name: String,
     pub root: PathBuf,
     pub file: ClusterFile,
+    /// The corrected hosts, copied when first asked for.
+    corrected: OnceLock<Arc<TempDir>>,
 }
 
 #[track_caller]
@@ -135,7 +139,7 @@ pub fn clusters() -> Vec<Cluster> {
     let of = |root: PathBuf| {
         let file = root.join("cluster.yaml");
         let parsed = from_str(&read(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        Cluster { name: name(&root), root, file: parsed }
+        Cluster { name: name(&root), root, file: parsed, corrected: OnceLock::new() }
     };
     let only = std::env::var("HOSTS").ok();
     let only = only.as_deref().map(|only| only.split('/').next().unwrap_or_default());
@@ -164,32 +168,60 @@ impl Cluster {
         roots.into_iter().filter(|root| only.as_ref().is_none_or(|only| name(root) == *only)).map(case).collect()
     }
 
-    /// A copy of the corrected hosts with a case laid over them.
+    fn corrected(&self) -> &Arc<TempDir> {
+        self.corrected.get_or_init(|| {
+            let hosts = Hosts { corrected: Arc::new(temporary()), changed: None };
+            for host in folders(&self.root.join("corrected")) {
+                copy(&host, &hosts.tree(&name(&host)));
+            }
+            for At { host, path } in &self.file.directories {
+                let path = hosts.path(host, path);
+                done(&path, fs::create_dir_all(&path));
+            }
+            hosts.corrected
+        })
+    }
+
+    /// The corrected hosts, those that a case changes as copies of their own.
     pub fn hosts(&self, case: Option<(&Path, &Case)>) -> Hosts {
-        let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let hosts = Hosts { directory };
-        for host in folders(&self.root.join("corrected")) {
-            copy(&host, &hosts.tree(&name(&host)));
-        }
-        for At { host, path } in &self.file.directories {
-            let path = hosts.path(host, path);
-            done(&path, fs::create_dir_all(&path));
-        }
+        let mut hosts = Hosts { corrected: Arc::clone(self.corrected()), changed: None };
         if let Some((root, case)) = case {
+            let changed = temporary();
+            for host in case.changed(root) {
+                copy(&hosts.corrected.path().join(&host), &changed.path().join(&host));
+            }
+            hosts.changed = Some(changed);
             hosts.lay_over(root, case);
         }
         hosts
     }
 }
 
-/// Trees in a temporary directory, one a host.
+fn temporary() -> TempDir {
+    tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"))
+}
+
+impl Case {
+    /// The hosts that it changes.
+    fn changed(&self, root: &Path) -> BTreeSet<String> {
+        let edited = self.edit.iter().map(|it| &it.host).chain(self.append.iter().map(|it| &it.host));
+        let named = edited.chain(self.remove.iter().map(|it| &it.host)).chain(self.mode.iter().map(|it| &it.host));
+        let named = named.chain(self.stop.iter().map(|it| &it.host)).cloned();
+        named.chain(folders(root).iter().map(|folder| name(folder))).collect()
+    }
+}
+
+/// Trees in temporary directories, one a host.
 pub struct Hosts {
-    directory: TempDir,
+    corrected: Arc<TempDir>,
+    /// Those that differ from the corrected ones.
+    changed: Option<TempDir>,
 }
 
 impl Hosts {
     fn tree(&self, host: &str) -> PathBuf {
-        self.directory.path().join(host)
+        let changed = self.changed.as_ref().map(|changed| changed.path().join(host));
+        changed.filter(|tree| tree.is_dir()).unwrap_or_else(|| self.corrected.path().join(host))
     }
 
     fn path(&self, host: &str, path: &str) -> PathBuf {
@@ -198,7 +230,7 @@ impl Hosts {
 
     /// All trees, by the hosts' names.
     pub fn trees(&self) -> Vec<PathBuf> {
-        folders(self.directory.path())
+        folders(self.corrected.path()).iter().map(|tree| self.tree(&name(tree))).collect()
     }
 
     #[track_caller]
@@ -250,7 +282,8 @@ impl Hosts {
         for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
             let path = self.path(host, table);
             // The tenth word is the socket's inode.
-            let is_own = |line: &&str| line.split_whitespace().nth(9).is_some_and(|inode| sockets.iter().any(|it| it == inode));
+            let is_own =
+                |line: &&str| line.split_whitespace().nth(9).is_some_and(|inode| sockets.iter().any(|it| it == inode));
             let kept: Vec<String> =
                 read(&path).lines().filter(|line| !is_own(line)).map(|line| format!("{line}\n")).collect();
             done(&path, fs::write(&path, kept.concat()));
