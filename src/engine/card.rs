@@ -160,7 +160,8 @@ pub struct FrontMatter {
     pub phases: Vec<Phase>,
     #[serde(default)]
     pub scope: CardScope,
-    /// Ids of conditions that this one causes: on the same host, or `id@cluster` on any.
+    /// Ids of conditions that this one causes: on the same host, or `id@cluster` on any; `id#value` when it speaks of
+    /// the same value.
     #[serde(default)]
     pub explains: Vec<String>,
     /// For which releases it holds, when not for all.

@@ -30,7 +30,7 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
             errors.push(CardError::new(&card.path, card.line_of(what), 1, message));
         };
         for edge in &card.explains {
-            let id = edge.strip_suffix("@cluster").unwrap_or(edge);
+            let (id, ..) = super::causes::parts(edge);
             if cards.get(id).is_none() && !known.contains(id) {
                 wrong("explains", format!("explains {id}, which is no rule"));
             }

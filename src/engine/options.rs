@@ -56,5 +56,5 @@ pub struct Run {
     pub report: Report,
     pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
     /// The rules that were judged.
-    pub cards: CardSet,
+    pub cards: Arc<CardSet>,
 }

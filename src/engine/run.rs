@@ -39,15 +39,39 @@ impl From<SourceError> for RunError {
     }
 }
 
+/// Cards and their patterns made ready, for any number of checks with the same cards.
+pub struct Checker {
+    cards: Arc<CardSet>,
+    scanner: Scanner,
+}
+
+impl Checker {
+    /// The cards that the options ask for.
+    pub fn new(options: &RunOptions) -> Result<Checker, RunError> {
+        let cards = Arc::new(cards(options)?);
+        let scanner = scanner(&cards)?;
+        Ok(Checker { cards, scanner })
+    }
+
+    /// Runs a check of the options' sources; which cards there are was said to [`Checker::new`].
+    pub fn run(&self, options: &RunOptions) -> Result<Run, RunError> {
+        check(options, &self.cards, &self.scanner, crate::collect::now())
+    }
+}
+
 /// Runs a check.
 pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let began = crate::collect::now();
-    let cards = cards(options)?;
+    let Checker { cards, scanner } = Checker::new(options)?;
+    check(options, &cards, &scanner, began)
+}
+
+fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: Timestamp) -> Result<Run, RunError> {
     let at = options.at.unwrap_or(began);
-    let (cluster, unopened) = gather_with(&scanner(&cards)?, options, at)?;
+    let (cluster, unopened) = gather_with(scanner, options, at)?;
     let context =
         Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
-    let judged = judge(&cards, &context);
+    let judged = judge(cards, &context);
     let report = Report {
         at: at.to_string(),
         hosts: cluster.hosts.iter().map(summary).collect(),
@@ -63,7 +87,7 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     };
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts, cards })
+    Ok(Run { report, texts, cards: Arc::clone(cards) })
 }
 
 /// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.

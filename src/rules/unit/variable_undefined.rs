@@ -62,22 +62,39 @@ fn judge_command(
     }
     let missing: Vec<String> =
         files.iter().filter(|file| file.present == Some(false)).map(|file| file.path.clone()).collect();
-    for variable in holes {
-        let place = match (&variable.defined_empty, missing.first().or_else(|| files.first().map(|file| &file.path))) {
+    // What one environment file leaves out is one fault: variables of one command are told together.
+    let (empty, undefined): (Vec<&UndefinedVariable>, Vec<&UndefinedVariable>) =
+        holes.into_iter().partition(|variable| variable.defined_empty.is_some());
+    for variables in [undefined, empty] {
+        let Some(first) = variables.first() else { continue };
+        let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+        let place = match (&first.defined_empty, missing.first().or_else(|| files.first().map(|file| &file.path))) {
             (Some(defined), _) => defined.path().map(str::to_owned),
             (None, Some(file)) => Some(file.clone()),
             (None, None) => unit.is_none().then(|| path.to_owned()),
         };
+        let message = match (&first.defined_empty, names.len()) {
+            (None, _) => "undefined",
+            (Some(_), 1) => "empty",
+            (Some(_), _) => "several_empty",
+        };
+        let quoted: Vec<String> = names.iter().map(|name| format!("${name}")).collect();
+        let assignments: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
         let mut draft = Draft::new()
-            .subject(format!("{path}: {}", variable.name))
-            .message(if variable.defined_empty.is_some() { "empty" } else { "undefined" })
-            .value("variable", &variable.name)
+            .subject(format!("{path}: {}", first.name))
+            .message(message)
+            .value("variable", in_words(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()))
+            .value("variables", in_words(&quoted))
+            .value("pattern", names.join("|"))
+            .value("assignments", assignments.join(" "))
             .value("component", component)
             .value("starter", path)
             .maybe_value("unit", unit.map(|unit| &unit.name))
-            .maybe_value("file", place)
-            .at(&host.name, &variable.origin, "nothing is put here");
-        if let Some(defined) = &variable.defined_empty {
+            .maybe_value("file", place);
+        for variable in &variables {
+            draft = draft.at(&host.name, &variable.origin, "nothing is put here");
+        }
+        for defined in variables.iter().filter_map(|variable| variable.defined_empty.as_ref()) {
             draft = draft.at(&host.name, defined, "defined as empty");
         }
         if !missing.is_empty() {
