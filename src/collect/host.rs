@@ -111,8 +111,8 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         let system = system::collect(files, problems);
         (system, units.join().unwrap_or_default())
     });
-    let kubelet_config = components::kubelet_config_path(&units, &system.processes);
-    let mut kubernetes = kubernetes::collect(files, problems, &kubelet_config);
+    let kubelet = components::kubelet_paths(files, &units, &system.processes);
+    let mut kubernetes = kubernetes::collect_from(files, problems, &kubelet.manifests, &kubelet.configuration);
     let etcd_configuration = components::etcd_configuration(files, &units, &system.processes, problems);
     let mut components = components::build(&components::Evidence {
         processes: &system.processes,

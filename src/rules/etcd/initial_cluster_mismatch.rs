@@ -63,7 +63,7 @@ fn judge_itself(host: &Host, etcd: &Component, list: &[UrlItem], verdict: &mut V
             let names: BTreeSet<String> = list.iter().filter_map(|item| item.named.clone()).collect();
             let names: Vec<String> = names.into_iter().collect();
             let mut draft = draft(host, etcd, first, "name_missing")
-                .value("name", &name.value)
+                .value("name", if name.value.is_empty() { "\"\"" } else { &name.value })
                 .value("names", in_words(&names))
                 .at(&host.name, &first.item.origin, format!("names {}", in_words(&names)));
             if let Some(name) = etcd.flag_in_file("name") {

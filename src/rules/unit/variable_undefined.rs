@@ -48,6 +48,12 @@ fn judge_command(
     let holes: Vec<&UndefinedVariable> =
         command.undefined.iter().filter(|variable| !variable.alone && seen.insert(variable.name.as_str())).collect();
     let files = unit.map_or(&[][..], |unit| &unit.environment_files);
+    if let Some(unit) = unit
+        && holes.is_empty()
+        && let Some(draft) = bare(host, command, component, unit)
+    {
+        return verdict.fail(draft);
+    }
     let uses_variables = unit
         .and_then(|unit| unit.settings.get("Service.ExecStart"))
         .is_some_and(|commands| commands.iter().any(|command| command.value.contains('$')));
@@ -106,4 +112,30 @@ fn judge_command(
         }
         verdict.fail(draft);
     }
+}
+
+/// A component of Kubernetes that gets no flag at all: its variables stand alone, and the file that was to define them is
+/// missing. Of several optional files some may be missing rightly, and a single variable may be empty (KUBELET_EXTRA_ARGS).
+fn bare(host: &Host, command: &CommandLine, component: &str, unit: &Unit) -> Option<Draft> {
+    let [_program] = command.words.as_slice() else { return None };
+    let variable = command.undefined.iter().find(|variable| variable.alone && variable.defined_empty.is_none())?;
+    let file = unit.environment_files.iter().find(|file| file.present == Some(false))?;
+    let is_known = unit.environment_files.iter().all(|file| file.present.is_some());
+    if !component.starts_with("kube") || !is_known {
+        return None;
+    }
+    let hides =
+        if file.optional { "does not exist, and the minus before its name hides that" } else { "does not exist" };
+    let draft = Draft::new()
+        .subject(format!("{}: {}", unit.path, variable.name))
+        .message("bare")
+        .value("variable", &variable.name)
+        .value("component", component)
+        .value("starter", &unit.path)
+        .value("unit", &unit.name)
+        .value("file", &file.path)
+        .value("bare", component)
+        .at(&host.name, &file.origin, hides)
+        .at(&host.name, &variable.origin, "all its flags were to come from here");
+    Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
 }
