@@ -1,5 +1,6 @@
 //! Rules of the kubelet, one file each.
 
+mod bootstrap_failed;
 mod config_invalid;
 mod not_running;
 pub mod runtime;
@@ -9,6 +10,7 @@ mod static_pod_duplicated;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &bootstrap_failed::DETECTOR,
     &config_invalid::DETECTOR,
     &not_running::DETECTOR,
     &runtime_unreachable::DETECTOR,
