@@ -11,6 +11,7 @@ mod loopback_only;
 mod node_port_range_conflict;
 mod not_running;
 mod probe_refused;
+mod service_range_invalid;
 
 use super::Detector;
 
@@ -26,4 +27,5 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &node_port_range_conflict::DETECTOR,
     &not_running::DETECTOR,
     &probe_refused::DETECTOR,
+    &service_range_invalid::DETECTOR,
 ];

@@ -2,6 +2,7 @@
 
 mod allocatable_invalid;
 mod apiserver_unreachable;
+mod bootstrap_failed;
 mod config_invalid;
 mod not_running;
 pub mod runtime;
@@ -13,6 +14,7 @@ use super::Detector;
 pub(super) const DETECTORS: &[&Detector] = &[
     &apiserver_unreachable::DETECTOR,
     &allocatable_invalid::DETECTOR,
+    &bootstrap_failed::DETECTOR,
     &config_invalid::DETECTOR,
     &not_running::DETECTOR,
     &runtime_unreachable::DETECTOR,
