@@ -25,7 +25,9 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         for layer in component.layers.iter().filter(|layer| layer.kind == LayerKind::Unit) {
             let Some(unit) = unit_behind(host, layer).filter(|unit| seen.insert(unit.name.as_str())) else { continue };
             // What is left behind unused, and a template's instance, are nobody's loss.
-            if unit.enabled == Some(false) && component.pid.is_none() || unit.name.contains('@') {
+            let by_manifest = component.layers.iter().any(|layer| layer.kind == LayerKind::Manifest);
+            let unused = unit.enabled == Some(false) && component.pid.is_none();
+            if unused || unit.enabled != Some(true) && by_manifest || unit.name.contains('@') {
                 continue;
             }
             judge_unit(host, component, unit, verdict);
