@@ -77,3 +77,46 @@ fn a_single_file_and_a_release_that_is_none() {
         assert!(output.stdout.is_empty(), "{wrong}");
     }
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the tree has to be made first")]
+fn a_host_of_old() {
+    let tree = tempfile::tempdir().expect("a folder");
+    for (path, text) in [
+        ("etc/hostname", "w1\n"),
+        (
+            "etc/systemd/system/kubelet.service",
+            "[Service]\nExecStart=/usr/bin/kubelet --config=/var/lib/kubelet/config.yaml\n",
+        ),
+        (
+            "var/lib/kubelet/config.yaml",
+            "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 110\n",
+        ),
+        ("proc/sys/kernel/osrelease", "4.18.0-553.el8_10.x86_64\n"),
+        ("proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t2\t1\t1\nmemory\t3\t1\t1\n"),
+        (
+            "proc/mounts",
+            "tmpfs /sys/fs/cgroup tmpfs ro 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
+             cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n",
+        ),
+    ] {
+        let path = tree.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    let path = tree.path().to_str().expect("its name is text");
+    for (release, expected) in [
+        (Some("1.31"), vec![]),
+        (Some("1.32"), vec!["host-kernel-too-old"]),
+        (Some("1.35"), vec!["cgroup-v1-refused", "host-kernel-too-old"]),
+        // A node that runs is not told of what an upgrade would ask.
+        (None, vec![]),
+    ] {
+        let asked: Vec<&str> = release.iter().flat_map(|release| ["--kubernetes-version", release]).collect();
+        let only = ["--only", "cgroup-v1-refused,host-kernel-too-old"];
+        let (_, report) = check(&[&asked[..], &only, &[path]].concat());
+        let rules: Vec<String> =
+            found(&report).iter().map(|found| found.split(' ').next().unwrap_or_default().to_owned()).collect();
+        assert_eq!(rules, expected, "{release:?}: {report:#}");
+    }
+}
