@@ -40,6 +40,9 @@ pub fn judge(
     let mut found = false;
     for hit in host.logs.hits.iter().filter(|hit| hit.rule == card.id) {
         let Some(rule) = card.logs.get(hit.pattern) else { continue };
+        if rule.hint && host.kind != SourceKind::File {
+            continue;
+        }
         let mut draft = Draft::new();
         draft.values.extend(rule.values.clone());
         draft.values.extend(hit.captures.clone());
@@ -88,8 +91,8 @@ pub fn judge(
             ongoing: hit.ongoing,
             lines: hit.lines.clone(),
         });
-        draft.brief = hit.brief;
-        if hit.brief {
+        draft.brief = hit.brief || rule.hint;
+        if draft.brief {
             draft.confidence = Some(Confidence::Low);
         }
         verdict.fail(draft.evidence(evidence));
