@@ -165,6 +165,10 @@ fn summary(host: &Host) -> HostSummary {
     if has(ComponentName::Etcd) {
         roles.push("etcd".to_owned());
     }
+    // A local proxy before the apiservers makes no other host of a worker.
+    if roles.is_empty() && crate::rules::support::is_node(host) {
+        roles.push("worker".to_owned());
+    }
     let balances = [&host.load_balancers.haproxy, &host.load_balancers.nginx].into_iter().any(|proxy| {
         proxy.as_ref().is_ok_and(|proxy| {
             proxy.as_ref().is_some_and(|proxy| proxy.frontends.iter().any(|frontend| !frontend.backends.is_empty()))
@@ -172,9 +176,6 @@ fn summary(host: &Host) -> HostSummary {
     });
     if balances {
         roles.push("load-balancer".to_owned());
-    }
-    if roles.is_empty() && crate::rules::support::is_node(host) {
-        roles.push("worker".to_owned());
     }
     HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles }
 }
