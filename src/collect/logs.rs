@@ -59,6 +59,11 @@ const DIRECTORIES: &[(&str, usize)] = &[
     ("/var/log/haproxy", 0),
     ("/var/log/keepalived", 0),
 ];
+/// Below it start scripts write `./log/etcd.log`.
+const HOME: &str = "/home/work";
+const HOME_DEPTH: usize = 3;
+/// Directories that are listed there.
+const HOME_LIMIT: usize = 200;
 /// An apiserver's audit log tells what users did, not what is wrong.
 const IGNORED: &[&str] = &["audit", "access"];
 
@@ -145,6 +150,7 @@ pub fn discover(files: &Files, from: Option<Timestamp>) -> Discovered {
         }
         found.directory("/var/log/nginx", 0, &|name| name.starts_with("error.log"));
         found.containers();
+        found.start_scripts();
     }
     found.binary_journals();
     found.finish(from)
@@ -205,6 +211,26 @@ impl Discovery<'_> {
                     .is_ok_and(|target| target.contains("/pods/") || target.starts_with("../pods"));
             if is_log(&entry.name) && !is_copy {
                 self.paths.insert(full);
+            }
+        }
+    }
+
+    fn start_scripts(&mut self) {
+        let mut pending = vec![(HOME.to_owned(), 0)];
+        let mut listed = 0;
+        while let Some((directory, depth)) = pending.pop() {
+            listed += 1;
+            if listed > HOME_LIMIT {
+                break;
+            }
+            let Ok(entries) = self.files.list(&directory) else { continue };
+            for entry in entries.iter().filter(|entry| entry.kind == FileKind::Directory) {
+                let path = format!("{directory}/{}", entry.name);
+                if matches!(entry.name.as_str(), "log" | "logs") {
+                    self.directory(&path, 0, &is_system_log);
+                } else if depth < HOME_DEPTH && !entry.name.starts_with('.') {
+                    pending.push((path, depth + 1));
+                }
             }
         }
     }
@@ -324,6 +350,8 @@ mod tests {
             "/var/log/kubernetes/kube-apiserver/kube-apiserver.INFO",
             "/var/log/nginx/error.log",
             "/var/log/containers/web_default_web-0123.log",
+            "/home/work/etcd/log/etcd.log",
+            "/home/work/kubernetes/master/log/kube-apiserver.log.1",
         ];
         let not = [
             "/var/log/auth.log",
@@ -331,6 +359,8 @@ mod tests {
             "/var/log/kubernetes/audit/audit.log",
             "/var/log/nginx/access.log",
             "/var/log/audit/audit.log",
+            "/home/work/web/log/access.log",
+            "/home/work/etcd/etcd.log",
         ];
         let mut source = MemorySource::new("m1");
         for path in tree.iter().chain(&not) {
