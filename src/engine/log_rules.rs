@@ -6,7 +6,7 @@ use super::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::logs::LogPattern;
 use crate::origin::Origin;
-use crate::report::{Evidence, EvidenceKind, Occurrences, Severity};
+use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -81,13 +81,7 @@ pub fn judge(
             origin,
             first.map(|line| line.text.clone()).unwrap_or_default(),
         );
-        evidence.occurrences = Some(Occurrences {
-            count: hit.count,
-            first: hit.first.clone(),
-            last: hit.last.clone(),
-            ongoing: hit.ongoing,
-            lines: hit.lines.clone(),
-        });
+        evidence.occurrences = Some(hit.occurrences());
         verdict.fail(draft.evidence(evidence));
     }
     // A log that was read and says nothing of it speaks for the host, when the card has no other way to know.
