@@ -133,7 +133,7 @@ fn times(words: Words, occurrences: &Occurrences, at: &str, severity: Severity) 
         (None, None, false) => facts.push(format!("{count} times")),
         (None, None, true) => facts.push(format!("{count} 次")),
     }
-    if let Some(rate) = occurrences.per_minute().filter(|rate| *rate >= 2.0) {
+    if let Some(rate) = occurrences.per_minute().filter(|rate| *rate >= 10.0) {
         facts.push(match words.chinese() {
             false => format!("{rate:.0} a minute"),
             true => format!("每分钟 {rate:.0} 次"),
