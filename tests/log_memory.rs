@@ -25,7 +25,8 @@ fn scan(piece: &[u8], count: usize) -> (u64, String) {
         .spawn()
         .expect("it starts");
     let mut input = child.stdin.take().expect("its input");
-    input.write_all(FIRST.as_bytes()).expect("it reads");
+    // Enough to be taken for a log.
+    input.write_all(FIRST.repeat(2000).as_bytes()).expect("it reads");
     for _ in 0..count {
         input.write_all(piece).expect("it reads");
     }
