@@ -164,6 +164,18 @@ pub struct Unknown {
 }
 
 impl Unknown {
+    /// Why something is not known that the source does not hold.
+    pub const NOT_COVERED: &str = "not part of this source";
+    /// Why a card's condition could not be judged for want of a fact.
+    pub const NO_FACT: &str = "is not known of this host";
+    /// Why there is no answer of a socket.
+    pub const NOT_ASKED: &str = "no probe was taken";
+
+    /// Whether it lies outside of what a source without a host can show at all.
+    pub fn needs_a_host(&self) -> bool {
+        [Unknown::NOT_COVERED, Unknown::NO_FACT, Unknown::NOT_ASKED].contains(&self.why.as_str())
+    }
+
     pub fn new(what: impl Into<String>, why: impl Into<String>) -> Unknown {
         Unknown { what: what.into(), why: why.into(), remedy: None }
     }

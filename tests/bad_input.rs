@@ -160,11 +160,36 @@ fn unreadable_files() {
     assert!(unknown.contains("run as root"), "{json:#}");
     assert!(json.to_string().contains("/var/log/etcd.log"), "the log that was not read is not named: {json:#}");
 
+    // An etcd there may be, so what is to be judged of it is not inapplicable.
+    let unjudged = json["unknown"].as_array().into_iter().flatten();
+    let etcd = unjudged.filter(|entry| entry["rule"] == "etcd-address-not-local").collect::<Vec<_>>();
+    assert_eq!(etcd.len(), 1, "{json:#}");
+    assert!(etcd[0]["why"].to_string().contains("permission denied"), "{etcd:?}");
+
     let alone = tree.path("alone.log");
     let alone = alone.to_str().expect("text");
     let run = as_nobody(&["check", alone]);
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains(alone) && run.stderr.contains("ermission denied"), "{}", run.stderr);
+}
+
+#[test]
+fn one_source_of_several_that_cannot_be_opened() {
+    let tree = Tree::new();
+    let unit = "[Service]\nExecStart=/usr/bin/etcd --listen-peer-urls=http://203.0.113.9:2380\n";
+    tree.write("etc/systemd/system/etcd.service", unit);
+    tree.write("proc/net/fib_trie", "Local:\n     |-- 127.0.0.1\n        /32 host LOCAL\n");
+    for (fail_on, code) in [("warning", 1), ("never", 3)] {
+        let arguments = ["check", "--format", "json", "--fail-on", fail_on, tree.root(), "/no/such/tree"];
+        let run = finish(&mut k8sdoctor(&arguments), None);
+        let json = run.json();
+        assert_eq!(run.code, code, "{json:#}");
+        assert_eq!(json["unopened"][0]["source"], "/no/such/tree");
+        assert_eq!(json["findings"][0]["rule"], "etcd-address-not-local", "{json:#}");
+    }
+    let run = finish(&mut k8sdoctor(&["check", "/no/such/tree", "/none/either"]), None);
+    assert_eq!((run.code, run.stdout.as_str()), (3, ""));
+    assert!(run.stderr.contains("/no/such/tree") && run.stderr.contains("/none/either"), "{}", run.stderr);
 }
 
 #[test]
@@ -294,8 +319,15 @@ fn a_card_with_an_error_in_it() {
         (card(&format!("{sources}logs:\n  - patern: 'something wrong'\n")), "my-rule.md:13:", "patern"),
         (
             card(&format!("{sources}logs:\n  - pattern: 'something (wrong'\n    examples: ['something (wrong']\n")),
-            "my-rule.md:12:",
+            "my-rule.md:13:",
             "unclosed group",
+        ),
+        (
+            card(&format!(
+                "{sources}logs:\n  - pattern: 'the first'\n    examples: ['the first']\n  - pattern: 'the second'\n    examples: ['2']\n"
+            )),
+            "my-rule.md:15:",
+            "pattern 1 does not match its example: 2",
         ),
         (card(&format!("{sources}severity: high\n")), "my-rule.md:12:", "severity"),
         (card(&format!("{sources}conditions:\n  - fail: 'host.name =='\n")), "my-rule.md:12:", ""),

@@ -1,5 +1,7 @@
 //! The program as it is started: arguments, streams and exit codes.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at what the program wrote")]
+
 use assert_cmd::Command;
 
 fn k8sdoctor(arguments: &[&str]) -> std::process::Output {
@@ -81,7 +83,55 @@ fn a_report_of_a_tree_fits_the_schema() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the trees have to be made first")]
+fn every_format_from_one_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let formats = [
+        ("json", "\"version\": 1"),
+        ("jsonl", "{\""),
+        ("markdown", "### k8sdoctor"),
+        ("sarif", "\"2.1.0\""),
+        ("junit", "<testsuites"),
+        ("github", "::error file=testdata/rules/kubelet-config-invalid/fail-second-of-two/"),
+        ("gitlab", "\"fingerprint\""),
+        ("prometheus", "k8sdoctor_findings{severity=\"error\"} "),
+        ("human", "error[kubelet-config-invalid]"),
+    ];
+    let path = |format: &str| folder.path().join(format!("report.{format}"));
+    let outputs: Vec<String> =
+        formats.iter().map(|(format, _)| format!("--output={format}={}", path(format).display())).collect();
+    let hosts = ["m1", "m2"].map(|host| format!("testdata/rules/kubelet-config-invalid/fail-second-of-two/{host}"));
+    let arguments: Vec<&str> = ["check", "--color", "always"]
+        .into_iter()
+        .chain(outputs.iter().map(String::as_str))
+        .chain(hosts.iter().map(String::as_str))
+        .collect();
+    let output = k8sdoctor(&arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("\x1b["));
+    for (format, part) in formats {
+        let written = std::fs::read_to_string(path(format)).expect("it was written");
+        assert!(written.contains(part), "{format}: {written}");
+        assert!(!written.contains('\x1b'), "{format}: {written}");
+    }
+    let output = k8sdoctor(&["check", "--output", "sarrif=x", &hosts[0]]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("sarif, junit"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_step_summary_is_written_where_the_runner_wants_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = folder.path().join("summary.md");
+    std::fs::write(&summary, "before\n").expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_k8sdoctor"));
+    command.args(["check", "--format", "github", "testdata/rules/etcd-address-not-local/fail-unit-one-line"]);
+    let output = command.env("GITHUB_STEP_SUMMARY", &summary).output().expect("it starts");
+    assert!(text(&output.stdout).starts_with("::error "), "{}", text(&output.stdout));
+    let written = std::fs::read_to_string(&summary).expect("it is there");
+    assert!(written.starts_with("before\n### k8sdoctor"), "{written}");
+}
+
+#[test]
 fn the_timeline_of_two_hosts_fits_its_schema() {
     let folder = tempfile::tempdir().expect("a folder");
     let host = |name: &str, log: &str| {

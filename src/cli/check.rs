@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use super::error::CliError;
 use super::exit::{self, Exit, FailOn};
+use super::format::{Format, Look};
 use super::progress::Progress;
 use super::terminal::Terminal;
-use super::{output, value};
-use crate::engine::Language;
+use super::{format, value};
 use crate::engine::options::RunOptions;
-use crate::render::{human, json};
+use crate::engine::{Language, card};
 use crate::report::{Report, Severity};
 
 #[derive(Debug, Args)]
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// How to print the report
     #[arg(long, value_enum, default_value = "human", help_heading = "Output")]
     format: Format,
+    /// Write the report to a file too, in a format of its own; may be repeated
+    #[arg(long = "output", value_name = "FORMAT=FILE", value_parser = format::output, help_heading = "Output")]
+    outputs: Vec<format::Output>,
     /// Show findings of this severity and above
     #[arg(long, value_enum, default_value = "info", value_name = "LEAST", help_heading = "Output")]
     severity: LeastSeverity,
@@ -46,7 +49,7 @@ pub struct Arguments {
     /// A folder with cards of your own; may be repeated
     #[arg(long, value_name = "DIR", help_heading = "Rules")]
     rules: Vec<PathBuf>,
-    /// preflight: judge a host that is to become a node
+    /// Only the rules of one phase
     #[arg(long, value_enum, default_value = "all", help_heading = "Rules")]
     phase: Phase,
     /// The Kubernetes release to judge by, when it is not the one that runs
@@ -68,13 +71,6 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Human,
-    /// docs/schema/report-v1.json describes it
-    Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LeastSeverity {
     Error,
     Warning,
@@ -93,7 +89,9 @@ impl From<LeastSeverity> for Severity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Phase {
+    /// Judge a host that is to become a node
     Preflight,
+    /// What can be wrong with a node that runs
     Runtime,
     All,
 }
@@ -110,7 +108,11 @@ impl Arguments {
             kubernetes_version: self.kubernetes_version.clone(),
             since: self.since,
             language,
-            preflight: self.phase == Phase::Preflight,
+            phase: match self.phase {
+                Phase::Preflight => Some(card::Phase::Preflight),
+                Phase::Runtime => Some(card::Phase::Runtime),
+                Phase::All => None,
+            },
         }
     }
 }
@@ -127,22 +129,13 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
     // What is not shown still counts.
     let exit = exit::of_report(&run.report, arguments.fail_on, arguments.fail_on_unknown);
     let hidden = hide_below(&mut run.report, arguments.severity.into());
-    let text = match arguments.format {
-        Format::Human => {
-            let options = human::Options {
-                width: terminal.width,
-                colour: terminal.colour,
-                verbose: arguments.verbose,
-                language,
-                hidden,
-            };
-            human::render(&run.report, &run.texts, options)
-        }
-        Format::Json => json::v1::Report::new(&run.report, &run.texts)
-            .to_json()
-            .map_err(|error| CliError::usage(format!("the report could not be written as JSON: {error}")))?,
-    };
-    output::print(&text)?;
+    let look = Look { terminal, language, verbose: arguments.verbose, hidden };
+    for output in &arguments.outputs {
+        // Nobody looks at a file with a terminal's colours.
+        let look = Look { terminal: Terminal { colour: false, ..terminal }, ..look };
+        format::write(&format::render(&run, output.format, look)?, Some(&output.file))?;
+    }
+    format::write(&format::render(&run, arguments.format, look)?, None)?;
     Ok(exit)
 }
 

@@ -39,7 +39,7 @@ impl From<RunError> for CliError {
     fn from(error: RunError) -> CliError {
         let message = error.to_string();
         match error {
-            RunError::Source(_) => CliError { message, exit: Exit::Incomplete },
+            RunError::Sources(_) => CliError { message, exit: Exit::Incomplete },
             RunError::UnknownRule(wanted) => {
                 let cards = CardSet::builtin(crate::engine::Language::English).ok();
                 CliError::no_such_rule(&wanted, cards.as_ref())

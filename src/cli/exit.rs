@@ -52,8 +52,8 @@ pub fn of_report(report: &Report, fail_on: FailOn, fail_on_unknown: bool) -> Exi
     let fails = |severity: Severity| fail_on.severity().is_some_and(|least| severity >= least);
     if report.findings.iter().any(|finding| fails(finding.severity)) {
         Exit::Findings
-    } else if fail_on_unknown
-        && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
+    } else if !report.unopened.is_empty()
+        || fail_on_unknown && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
     {
         Exit::Incomplete
     } else {
@@ -105,6 +105,22 @@ mod tests {
         });
         assert_eq!(of_report(&report, FailOn::Warning, true), Exit::Incomplete);
         assert_eq!(of_report(&report, FailOn::Warning, false), Exit::Clean);
+    }
+
+    #[test]
+    fn a_source_that_could_not_be_opened_leaves_the_run_incomplete() {
+        let unopened = crate::report::Unopened { source: "m2".to_owned(), message: "m2: permission denied".to_owned() };
+        for (found, fail_on, exit) in [
+            (vec![], FailOn::Warning, Exit::Incomplete),
+            (vec![Severity::Warning], FailOn::Error, Exit::Incomplete),
+            (vec![Severity::Warning], FailOn::Warning, Exit::Findings),
+        ] {
+            let findings = found.iter().map(|severity| sample::finding("x", *severity, "x", &["m1"])).collect();
+            let mut report = sample::report(Vec::new(), findings);
+            report.counts.unknown = 0;
+            report.unopened.push(unopened.clone());
+            assert_eq!(of_report(&report, fail_on, false), exit, "{found:?}, {fail_on:?}");
+        }
     }
 
     #[test]

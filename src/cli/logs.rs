@@ -91,7 +91,10 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
         Format::Json => timeline_v1::Timeline::new(&timeline).to_json().map_err(no_json)?,
     };
     output::print(&text)?;
-    Ok(Exit::Clean)
+    for source in &timeline.unopened {
+        output::error(&source.message);
+    }
+    Ok(if timeline.unopened.is_empty() { Exit::Clean } else { Exit::Incomplete })
 }
 
 /// Until the reader goes away; an interrupt ends the process.

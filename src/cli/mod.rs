@@ -4,6 +4,7 @@ mod check;
 mod error;
 pub mod exit;
 mod explain;
+mod format;
 mod logs;
 mod nearest;
 mod output;
@@ -11,6 +12,7 @@ mod panic;
 mod progress;
 mod rules;
 mod terminal;
+mod topology;
 mod value;
 
 use std::ffi::OsString;
@@ -57,6 +59,8 @@ enum Command {
     Explain(explain::Arguments),
     /// List the rules
     Rules(rules::Arguments),
+    /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
+    Topology(topology::Arguments),
 }
 
 /// When to use colours.
@@ -113,6 +117,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Command::Logs(arguments) => logs::run(&arguments, language, terminal),
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
+        Command::Topology(arguments) => topology::run(&arguments, terminal),
     };
     done.unwrap_or_else(|error: CliError| {
         output::error(&error.message);

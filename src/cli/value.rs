@@ -6,6 +6,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+use crate::facts::versions::newest_kubernetes;
+
 /// A moment: RFC 3339, or a date or date and time without a zone, which are taken for UTC.
 pub fn timestamp(text: &str) -> Result<Timestamp, String> {
     let expected = "a time such as 2024-05-02T10:00:00Z, or a date such as 2024-05-02 (UTC)";
@@ -62,12 +64,18 @@ pub fn since(text: &str) -> Result<Since, String> {
         .map_err(|_| "expected how long ago, as 2h or 7d, or a time such as 2024-05-02T10:00:00Z".to_owned())
 }
 
-/// A Kubernetes release, as `1.34`; a leading `v` and a patch version are taken off.
+/// A Kubernetes release, as `1.34`; a leading `v` and a patch version are taken off. Releases older than all that are known
+/// and far newer ones are slips.
 pub fn kubernetes_version(text: &str) -> Result<String, String> {
-    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(str::parse::<u16>);
+    let (oldest, newest) = (3, newest_kubernetes());
+    let expected = || format!("expected a Kubernetes release such as 1.34 (1.{oldest} to 1.{newest} are known)");
+    let mut numbers = text.trim().strip_prefix('v').unwrap_or(text.trim()).split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor)), None | Some(Ok(_)), None) => Ok(format!("{major}.{minor}")),
-        _ => Err("expected a Kubernetes release such as 1.34".to_owned()),
+        // What came out since is taken: nothing is known to have gone with it.
+        (Some(Ok(1)), Some(Ok(minor)), None | Some(Ok(_)), None) if (oldest..=newest + 20).contains(&minor) => {
+            Ok(format!("1.{minor}"))
+        }
+        _ => Err(expected()),
     }
 }
 
@@ -138,6 +146,10 @@ mod tests {
             ("1", None),
             ("1.x", None),
             ("1.34.2.1", None),
+            ("1.40", Some("1.40")),
+            ("1.340", None),
+            ("1.2", None),
+            ("2.0", None),
             ("latest", None),
         ] {
             assert_eq!(kubernetes_version(text).ok().as_deref(), expected, "{text}");

@@ -14,6 +14,7 @@ use crate::facts::unit::{CommandLine, Script, Unit};
 use crate::origin::{Fact, Origin, Sourced, Unknown};
 use crate::parse::command_line::{self, Flags};
 use crate::parse::shell_script;
+use crate::source::FileKind;
 
 /// Where kubeadm and most installers put the kubelet's configuration.
 const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
@@ -22,7 +23,7 @@ const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     pub processes: &'a Fact<Vec<Process>>,
-    pub static_pods: &'a Fact<Vec<StaticPod>>,
+    pub static_pods: &'a [StaticPod],
     pub units: &'a [Unit],
     pub scripts: &'a [Script],
     pub kubelet_configuration: &'a Fact<Option<ConfigDocument>>,
@@ -46,8 +47,7 @@ fn component(name: ComponentName, evidence: &Evidence<'_>) -> Option<Component> 
             component.layers.push(processes::layer(name, process, from));
         }
     }
-    let manifests = evidence.static_pods.as_ref().map_or(&[][..], Vec::as_slice);
-    component.layers.extend(manifests.iter().flat_map(|pod| manifest_layers(name, pod)));
+    component.layers.extend(evidence.static_pods.iter().flat_map(|pod| manifest_layers(name, pod)));
     let running = component.pid.is_some();
     component.layers.extend(unit_layers(name, evidence.units, running));
     for script in evidence.scripts {
@@ -230,7 +230,7 @@ fn split_image(image: &str) -> (&str, Option<&str>) {
 }
 
 /// `1.34.4` of `v1.34.4`, `3.6.5` of `3.6.5-0`; None when it is no version.
-fn version_of(text: &str) -> Option<String> {
+pub(super) fn version_of(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches('v');
     let length = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let version = text[..length].trim_end_matches('.');
@@ -280,10 +280,25 @@ fn file_flag(
     }
 }
 
-/// Where the kubelet's configuration file is: its `--config`, else the usual path.
-pub fn kubelet_config_path(units: &[Unit], processes: &Fact<Vec<Process>>) -> String {
-    file_flag(ComponentName::Kubelet, "config", units, processes)
-        .map_or_else(|| KUBELET_CONFIG.to_owned(), |path| path.value)
+/// Where a kubelet reads what it does not take from its flags.
+pub struct KubeletPaths {
+    /// `--config`, else the usual path; empty where `--config` is of a release that reads no such file.
+    pub configuration: String,
+    /// Directories of static pods that flags name: `--pod-manifest-path`, and `--config` before 1.8.
+    pub manifests: Vec<String>,
+}
+
+pub fn kubelet_paths(files: &Files, units: &[Unit], processes: &Fact<Vec<Process>>) -> KubeletPaths {
+    let flag = |flag: &str| file_flag(ComponentName::Kubelet, flag, units, processes).map(|path| path.value);
+    let mut manifests: Vec<String> = flag("pod-manifest-path").into_iter().collect();
+    let configuration = match flag("config") {
+        Some(path) if files.metadata(&path).is_ok_and(|found| found.kind == FileKind::Directory) => {
+            manifests.push(path);
+            String::new()
+        }
+        path => path.unwrap_or_else(|| KUBELET_CONFIG.to_owned()),
+    };
+    KubeletPaths { configuration, manifests }
 }
 
 /// The file that etcd is given with `--config-file` or `ETCD_CONFIG_FILE`, as a layer; none when it is given none.

@@ -7,15 +7,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Files, Problems, certificates, components, executables, kubernetes, load_balancers, logs, names, network, probes,
-    runtimes, sysctls, system, units,
+    Files, Problems, certificates, components, executables, hidden, kubernetes, load_balancers, logs, names, network,
+    packages, paths, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
-use crate::facts::component::Component;
+use crate::facts::component::{Component, ComponentName};
 use crate::facts::log::Logs;
 use crate::facts::probe::Probes;
 use crate::logs::{ScanOptions, Scanner};
-use crate::origin::Sourced;
+use crate::origin::{Fact, Sourced};
 use crate::source::{SourceKind, SourceRef};
 
 /// What taking a host's facts needs beside its source.
@@ -47,10 +47,7 @@ pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
         });
         host
     });
-    for refused in files.refused() {
-        let unknown = refused.unknown();
-        problems.add(&files.source().display_path(&unknown.what), None, unknown.why, unknown.remedy);
-    }
+    add_refused(&files, &problems);
     for (text, first) in files.not_utf8() {
         let message =
             "holds bytes that are not UTF-8: programs read something else there than what is meant, or nothing";
@@ -59,6 +56,35 @@ pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
     host.problems = problems.into_sorted();
     host.texts = files.texts_read();
     host
+}
+
+/// What was there and could not be read. The same refusal of many processes' files is one problem.
+fn add_refused(files: &Files, problems: &Problems) {
+    let mut of_processes: BTreeMap<(String, String, Option<String>), Vec<String>> = BTreeMap::new();
+    for refused in files.refused() {
+        let unknown = refused.unknown();
+        let path = files.source().display_path(&unknown.what);
+        match process_file(&path) {
+            Some(file) => {
+                of_processes.entry((file.to_owned(), unknown.why, unknown.remedy)).or_default().push(path);
+            }
+            None => problems.add(&path, None, unknown.why, unknown.remedy),
+        }
+    }
+    for ((file, why, remedy), paths) in of_processes {
+        match &paths[..] {
+            [path] => problems.add(path, None, why, remedy),
+            paths => {
+                problems.add(&format!("/proc/*/{file}"), None, format!("{why}, of {} processes", paths.len()), remedy)
+            }
+        }
+    }
+}
+
+/// `fd` of `/proc/412/fd`.
+fn process_file(path: &str) -> Option<&str> {
+    let (pid, file) = path.strip_prefix("/proc/")?.split_once('/')?;
+    pid.bytes().all(|byte| byte.is_ascii_digit()).then_some(file)
 }
 
 /// /etc/hostname, else what the kernel says, else the source's last path component.
@@ -85,12 +111,12 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         let system = system::collect(files, problems);
         (system, units.join().unwrap_or_default())
     });
-    let kubelet_config = components::kubelet_config_path(&units, &system.processes);
-    let mut kubernetes = kubernetes::collect(files, problems, &kubelet_config);
+    let kubelet = components::kubelet_paths(files, &units, &system.processes);
+    let mut kubernetes = kubernetes::collect_from(files, problems, &kubelet.manifests, &kubelet.configuration);
     let etcd_configuration = components::etcd_configuration(files, &units, &system.processes, problems);
     let mut components = components::build(&components::Evidence {
         processes: &system.processes,
-        static_pods: &kubernetes.static_pods,
+        static_pods: kubernetes.readable_pods(),
         units: &units,
         scripts: &scripts,
         kubelet_configuration: &kubernetes.kubelet_configuration,
@@ -98,10 +124,17 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         etcd_configuration: &etcd_configuration,
     });
     components.sort_by_key(|component| component.name);
+    let hidden_components = hidden::components(&components, &kubernetes, &files.refused());
+    packages::add_versions(&mut components, files, &units);
     let named = named_files(&components);
     kubernetes::add_kubeconfigs(&mut kubernetes, files, problems, &named.kubeconfigs);
     certificates::add(&mut kubernetes, files, problems, &named.certificates);
     let executables = executables::collect(files, &system.processes, executables::EXECUTABLES);
+    let runtimes = runtimes::collect(files, problems);
+    let paths = paths::collect(
+        files,
+        &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
+    );
     Host {
         name,
         source: label.to_owned(),
@@ -110,11 +143,14 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         names: names::collect(files, problems),
         sysctls: sysctls::collect(files, sysctls::SYSCTLS),
         executables,
+        paths,
         units,
         scripts,
+        etcd_data: etcd_data(files, &components),
         components,
+        hidden_components,
         kubernetes,
-        runtimes: runtimes::collect(files, problems),
+        runtimes,
         load_balancers: load_balancers::collect(files, problems),
         logs: Logs::default(),
         probes: Probes::default(),
@@ -122,6 +158,24 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         texts: BTreeMap::new(),
         system,
     }
+}
+
+/// Whether the directories that etcd's configuration names hold a member's data. One that is not there holds none.
+fn etcd_data(files: &Files, components: &[Component]) -> BTreeMap<String, Fact<bool>> {
+    let etcd = components.iter().find(|component| component.name == ComponentName::Etcd);
+    let layers = etcd.iter().flat_map(|etcd| &etcd.layers);
+    let named = layers.filter_map(|layer| layer.flags.get("data-dir")?.last());
+    named
+        .filter(|path| path.value.starts_with('/'))
+        .map(|path| {
+            let holds = match files.list(&path.value) {
+                Ok(entries) => Ok(entries.iter().any(|entry| entry.name == "member")),
+                Err(error) if error.is_absent() => Ok(false),
+                Err(error) => Err(error.unknown()),
+            };
+            (path.value.clone(), holds)
+        })
+        .collect()
 }
 
 /// Files that flags name.

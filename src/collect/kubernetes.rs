@@ -49,10 +49,16 @@ pub fn collect_from(
         directories.push(path.value.clone());
     }
     let mut invalid_manifests = Vec::new();
-    let static_pods = manifests::collect(files, problems, &directories, &mut invalid_manifests);
+    let manifests::Found { pods, unread } = manifests::collect(files, problems, &directories, &mut invalid_manifests);
+    let (static_pods, some_static_pods) = match unread.first() {
+        Some(unknown) => (Err(unknown.clone()), pods),
+        None => (Ok(pods), Vec::new()),
+    };
     let kubeadm_configuration = kubeadm::collect(files, problems, &mut invalid_files);
     let mut kubernetes = Kubernetes {
         static_pods,
+        some_static_pods,
+        unread_manifests: unread,
         invalid_manifests,
         kubeconfigs: Vec::new(),
         unread_kubeconfigs: Vec::new(),
@@ -81,7 +87,7 @@ fn kubelet_configuration(
     };
     for (index, path) in candidates.into_iter().enumerate() {
         match files.text(path) {
-            Ok(file) => return read_kubelet_configuration(problems, path, &file.text, invalid_files).map(Some),
+            Ok(file) => return read_kubelet_configuration(problems, &file.path, &file.text, invalid_files).map(Some),
             Err(error) if error.is_absent() => {}
             // A source need not hold every path that some distribution uses, but the first has to be known.
             Err(ReadError::NotCovered { .. }) if index > 0 => {}

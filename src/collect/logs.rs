@@ -22,6 +22,8 @@ const LOG: &str = "/var/log";
 const FILE_LIMIT: usize = 20_000;
 /// A live host's logs are read back so far unless the user says otherwise.
 const LIVE_SINCE: Duration = Duration::from_secs(24 * 3600);
+/// A log given alone that is no longer than this is an excerpt. Every component's mere start prints more.
+const EXCERPT_LINES: u64 = 20;
 /// Beginnings of the names of files in /var/log that are read, with what rotation adds to them.
 const NAMES: &[&str] = &[
     "messages",
@@ -73,6 +75,9 @@ pub struct Discovered {
 
 /// Scans the host's logs.
 pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs {
+    if scanner.is_empty() {
+        return Logs::default();
+    }
     collect_events(files, scanner, options, None)
 }
 
@@ -129,7 +134,9 @@ pub fn host_options(files: &Files, options: &ScanOptions) -> ScanOptions {
     if files.is_live() {
         options.since = options.since.or(Some(LIVE_SINCE));
     }
-    if files.kind() != SourceKind::File {
+    if files.kind() == SourceKind::File {
+        options.excerpt_lines = EXCERPT_LINES;
+    } else {
         options.utc_offset = utc_offset(files, options.at).unwrap_or(options.utc_offset);
         options.boot = options.boot.or_else(|| boot(files));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Files, Problems, TextFile};
 use crate::facts::runtime::{CniConfig, ContainerdConfig, Runtimes};
-use crate::origin::{Fact, Origin, Sourced, Span};
+use crate::origin::{Fact, Origin, Sourced, Span, Unknown};
 use crate::parse::{self, json, toml};
 use crate::source::{FileKind, ReadError};
 
@@ -24,16 +24,51 @@ const IMPORT_LIMIT: usize = 64;
 pub fn collect(files: &Files, problems: &Problems) -> Runtimes {
     let mut reader = Reader { files, problems, invalid: Vec::new() };
     let docker_daemon = reader.scalars("/etc/docker/daemon.json", json::flatten);
+    let docker_images = docker_images(files, docker_daemon.as_ref().ok().and_then(Option::as_ref));
     let containerd = reader.containerd();
     let crio = reader.crio();
     Runtimes {
         docker_daemon,
+        docker_images,
         containerd,
         crio,
         cni: cni(files, problems),
         flannel_subnet: flannel_subnet(files),
         invalid: reader.invalid,
     }
+}
+
+/// What docker keeps of its images' names, one list for each storage driver that was ever used; the newest counts.
+fn docker_images(files: &Files, daemon: Option<&Values>) -> Fact<Option<Vec<String>>> {
+    let configured = daemon.and_then(|daemon| daemon.get("data-root").or_else(|| daemon.get("graph")));
+    let root = configured.map_or("/var/lib/docker", |root| root.value.trim_end_matches('/'));
+    let directory = format!("{root}/image");
+    let drivers = match files.list(&directory) {
+        Ok(drivers) => drivers,
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => return Err(error.unknown()),
+    };
+    let mut lists = Vec::new();
+    for driver in drivers.iter().filter(|driver| driver.kind == FileKind::Directory) {
+        let path = format!("{directory}/{}/repositories.json", driver.name);
+        match files.metadata(&path) {
+            Ok(metadata) => lists.push((metadata.modified, path)),
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.unknown()),
+        }
+    }
+    let Some((_, path)) = lists.into_iter().max() else { return Ok(None) };
+    let bytes = files.bytes(&path).map_err(|error| error.unknown())?;
+    let list: DockerRepositories = serde_json::from_slice(&bytes)
+        .map_err(|error| Unknown::new(&path, format!("is not docker's list of images: {error}")))?;
+    Ok(Some(list.repositories.into_values().flat_map(BTreeMap::into_keys).collect()))
+}
+
+/// `{"Repositories": {"k8s.gcr.io/pause": {"k8s.gcr.io/pause:3.1": "sha256:..."}}}`
+#[derive(serde::Deserialize)]
+struct DockerRepositories {
+    #[serde(rename = "Repositories")]
+    repositories: BTreeMap<String, BTreeMap<String, serde::de::IgnoredAny>>,
 }
 
 /// The text, none when it is known that there is no such file.

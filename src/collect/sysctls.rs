@@ -29,6 +29,7 @@ pub const SYSCTLS: &[&str] = &[
     "net.ipv4.conf.all.rp_filter",
     "net.ipv4.conf.default.forwarding",
     "net.ipv4.conf.default.rp_filter",
+    "net.ipv4.conf.lo.arp_ignore",
     "net.ipv4.ip_forward",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",

@@ -145,17 +145,36 @@ fn modules(files: &Files, release: Option<&str>) -> Fact<Modules> {
         let directories = entries.iter().filter(|entry| matches!(entry.kind, FileKind::Directory | FileKind::Link));
         directories.map(|entry| entry.name.clone()).collect::<Vec<_>>()
     });
-    let builtin = release.filter(|release| !release.contains('/')).and_then(|release| {
-        let usual = format!("/lib/modules/{release}/modules.builtin");
+    let release = release.filter(|release| !release.contains('/'));
+    let of_kernel = |name: &str| {
+        let usual = format!("/lib/modules/{}/{name}", release?);
         let merged = format!("/usr{usual}");
-        first_text(files, &[&usual, &merged]).ok().map(|file| proc_system::module_names(&file.text))
+        first_text(files, &[&usual, &merged]).ok()
+    };
+    let builtin = of_kernel("modules.builtin").map(|file| proc_system::module_names(&file.text));
+    let loadable = of_kernel("modules.dep").map(|file| {
+        // `kernel/fs/overlayfs/overlay.ko.xz: what it needs`
+        let modules: String =
+            file.text.lines().filter_map(|line| Some([line.split_once(':')?.0, "\n"])).flatten().collect();
+        proc_system::module_names(&modules)
     });
+    let other_kernels = release.map(|release| other_kernels(files, release)).unwrap_or_default();
     match (loaded, present) {
         (Err(error), Err(_)) => Err(error.unknown()),
         (loaded, present) => {
-            Ok(Modules { loaded: loaded.unwrap_or_default(), present: present.unwrap_or_default(), builtin })
+            let (loaded, present) = (loaded.unwrap_or_default(), present.unwrap_or_default());
+            Ok(Modules { loaded, present, builtin, loadable, other_kernels })
         }
     }
+}
+
+/// Directories of /lib/modules, when none of them is the running kernel's.
+fn other_kernels(files: &Files, release: &str) -> Vec<String> {
+    let listed = files.list("/lib/modules").or_else(|_| files.list("/usr/lib/modules"));
+    let Ok(entries) = listed else { return Vec::new() };
+    let is_kernel = |name: &str| name.starts_with(|c: char| c.is_ascii_digit());
+    let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).filter(|name| is_kernel(name)).collect();
+    if names.iter().any(|name| name == release) { Vec::new() } else { names }
 }
 
 /// The mounts of the host's first mount namespace, in the order of mounting.

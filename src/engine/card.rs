@@ -96,6 +96,10 @@ pub struct LogRule {
     /// The state that it tells of outlasts the message (a damaged disk): it stays a finding when nothing repeats it.
     #[serde(default)]
     pub lasting: bool,
+    /// What a command printed, or an effect of many faults: taken for evidence only in a log that is given alone, when its
+    /// lines say nothing more certain.
+    #[serde(default)]
+    pub hint: bool,
     /// Whole lines as the component wrote them.
     pub examples: Vec<String>,
     /// Lines that look alike and must not match.
@@ -160,7 +164,8 @@ pub struct FrontMatter {
     pub phases: Vec<Phase>,
     #[serde(default)]
     pub scope: CardScope,
-    /// Ids of conditions that this one causes: on the same host, or `id@cluster` on any.
+    /// Ids of conditions that this one causes: on the same host, or `id@cluster` on any; `id#value` when it speaks of
+    /// the same value.
     #[serde(default)]
     pub explains: Vec<String>,
     /// For which releases it holds, when not for all.
@@ -205,7 +210,7 @@ pub struct Card {
     pub prose: String,
     /// `rules/etcd/etcd-address-not-local.md`, or the file of a user's own card.
     pub path: String,
-    /// Lines of the front matter's keys, from 1.
+    /// Lines of the front matter's keys and of the items beneath them (`logs.0`), from 1.
     #[serde(skip)]
     pub lines: BTreeMap<String, u32>,
 }
@@ -213,7 +218,8 @@ pub struct Card {
 impl Card {
     /// The line of a front matter key, for messages about it.
     pub fn line_of(&self, key: &str) -> u32 {
-        self.lines.get(key).copied().unwrap_or(1)
+        let of = |key: &str| self.lines.get(key).copied();
+        of(key).or_else(|| of(key.split_once('.')?.0)).unwrap_or(1)
     }
 }
 

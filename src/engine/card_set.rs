@@ -172,15 +172,7 @@ impl Card {
                 return Err(wrong(template.lines().next().unwrap_or_default(), message));
             }
         }
-        let lines = text
-            .lines()
-            .enumerate()
-            .filter_map(|(index, line)| Some((line.split_once(':')?.0, index as u32 + 1)))
-            .filter(|(key, _)| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase()))
-            .fold(std::collections::BTreeMap::new(), |mut lines, (key, line)| {
-                lines.entry(key.to_owned()).or_insert(line);
-                lines
-            });
+        let lines = places(text);
         Ok(Card { front, prose: prose.trim().to_owned() + "\n", path: path.to_owned(), lines })
     }
 
@@ -207,6 +199,33 @@ impl Card {
         self.prose = prose.trim().to_owned() + "\n";
         Ok(())
     }
+}
+
+/// The lines of the front matter's keys (`logs`) and of the items beneath them (`logs.0`), from 1.
+fn places(text: &str) -> BTreeMap<String, u32> {
+    let mut places = BTreeMap::new();
+    // The key under way, how far its items stand in, and how many there were.
+    let mut within: Option<(&str, Option<usize>, usize)> = None;
+    for (index, line) in text.lines().enumerate().skip(1).take_while(|(_, line)| *line != "---") {
+        let number = index as u32 + 1;
+        let item = line.trim_start();
+        if let Some((key, _)) = line.split_once(':')
+            && !key.is_empty()
+            && key.bytes().all(|byte| byte.is_ascii_lowercase())
+        {
+            places.entry(key.to_owned()).or_insert(number);
+            within = Some((key, None, 0));
+        } else if item.starts_with("- ")
+            && let Some((key, indent, count)) = &mut within
+        {
+            let stands_in = line.len() - item.len();
+            if *indent.get_or_insert(stands_in) == stands_in {
+                places.insert(format!("{key}.{count}"), number);
+                *count += 1;
+            }
+        }
+    }
+    places
 }
 
 /// The front matter, the line that it begins in, and what follows it.

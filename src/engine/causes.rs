@@ -6,8 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::card_set::CardSet;
 use crate::report::{Finding, Severity};
 
-/// What a condition causes, directly or through others: the id, and whether only on the same host.
-type Reach = BTreeMap<String, bool>;
+/// How far a condition reaches another one.
+struct Reached {
+    /// Only on the same host.
+    same_host: bool,
+    /// Named by the card itself, not only through others.
+    direct: bool,
+    /// The name of the cause's value that the effect has to speak of.
+    about: Option<String>,
+}
+
+/// What a condition causes, directly or through others, by id.
+type Reach = BTreeMap<String, Reached>;
 
 /// Sets `consequence_of` and puts the findings in the report's order: a root cause, what follows from it, the next root.
 pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
@@ -29,19 +39,28 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
                         && reach
                             .get(cause.rule.as_str())
                             .and_then(|reach| reach.get(&effect.rule))
-                            .is_some_and(|same_host| !same_host || shares_host(cause, effect))
+                            .is_some_and(|reached| is_within(reached, cause, effect))
                 })
                 .collect()
         })
         .collect();
-    // The nearest cause: one that other candidates explain in turn, not they it.
+    let is_direct = |cause: usize, effect: usize| {
+        let reached = reach.get(findings[cause].rule.as_str()).and_then(|reach| reach.get(&findings[effect].rule));
+        reached.is_some_and(|reached| reached.direct)
+    };
+    // The nearest cause: one whose card names it, and that other candidates explain in turn, not they it.
     let mut cause_of: Vec<Option<usize>> = candidates
         .iter()
         .enumerate()
         .map(|(effect, of)| {
             of.iter().copied().filter(|&cause| !candidates[cause].contains(&effect)).max_by_key(|&cause| {
                 let explained = of.iter().filter(|other| candidates[cause].contains(other)).count();
-                (explained, shares_host(&findings[cause], &findings[effect]), std::cmp::Reverse(cause))
+                (
+                    is_direct(cause, effect),
+                    explained,
+                    shares_host(&findings[cause], &findings[effect]),
+                    std::cmp::Reverse(cause),
+                )
             })
         })
         .collect();
@@ -65,22 +84,56 @@ fn shares_host(a: &Finding, b: &Finding) -> bool {
     a.hosts.iter().any(|host| b.hosts.contains(host))
 }
 
-/// Everything that a rule's condition causes. `id@cluster` reaches any host, and so does what follows from it.
+/// Whether an effect is where its cause reaches, and about the same where that is asked for.
+fn is_within(reached: &Reached, cause: &Finding, effect: &Finding) -> bool {
+    if reached.same_host && !shares_host(cause, effect) {
+        return false;
+    }
+    let Some(name) = &reached.about else { return true };
+    let Some(value) = cause.values.get(name) else { return false };
+    let places = effect.evidence.iter().filter_map(|evidence| evidence.origin.path());
+    effect.values.values().map(String::as_str).chain(places).any(|text| speaks_of(text, value))
+}
+
+/// Whether a text holds a value as a word of its own: `10.0.0.1` is not in `https://10.0.0.11:2380`.
+fn speaks_of(text: &str, value: &str) -> bool {
+    let ends = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '.');
+    !value.is_empty()
+        && text
+            .match_indices(value)
+            .any(|(at, found)| ends(text[..at].chars().next_back()) && ends(text[at + found.len()..].chars().next()))
+}
+
+/// An entry of `explains` in its parts: the id, whether any host is reached, and the value that both speak of.
+pub(super) fn parts(edge: &str) -> (&str, bool, Option<&str>) {
+    let (edge, about) = edge.split_once('#').map_or((edge, None), |(edge, about)| (edge, Some(about)));
+    match edge.strip_suffix("@cluster") {
+        Some(id) => (id, true, about),
+        None => (edge, false, about),
+    }
+}
+
+/// Everything that a rule's condition causes. `id@cluster` reaches any host, and so does what follows from it. What is
+/// reached for one value alone (`id#value`) leads no further.
 fn reach(rule: &str, cards: &CardSet) -> Reach {
     let mut reached = Reach::new();
     let mut queue = VecDeque::from([(rule.to_owned(), true)]);
     while let Some((id, same_host)) = queue.pop_front() {
         let Some(card) = cards.get(&id) else { continue };
         for edge in &card.explains {
-            let (target, cluster) = match edge.strip_suffix("@cluster") {
-                Some(target) => (target, true),
-                None => (edge.as_str(), false),
-            };
+            let (target, cluster, about) = parts(edge);
+            let direct = id == rule;
+            if about.is_some() && !direct {
+                continue;
+            }
             let same_host = same_host && !cluster;
-            let known = reached.get(target).copied();
-            if known.is_none() || (known == Some(true) && !same_host) {
-                reached.insert(target.to_owned(), same_host);
-                queue.push_back((target.to_owned(), same_host));
+            let known = reached.get(target);
+            if known.is_none_or(|known| (known.same_host && !same_host) || (known.about.is_some() && about.is_none())) {
+                let direct = direct || known.is_some_and(|known| known.direct);
+                reached.insert(target.to_owned(), Reached { same_host, direct, about: about.map(str::to_owned) });
+                if about.is_none() {
+                    queue.push_back((target.to_owned(), same_host));
+                }
             }
         }
     }
@@ -133,4 +186,32 @@ fn arrange(findings: Vec<Finding>, cause_of: &[Option<usize>]) -> Vec<Finding> {
             Some(finding)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_has_parts() {
+        assert_eq!(parts("etcd-not-running"), ("etcd-not-running", false, None));
+        assert_eq!(parts("node-not-ready@cluster"), ("node-not-ready", true, None));
+        assert_eq!(parts("pki-san-missing@cluster#address"), ("pki-san-missing", true, Some("address")));
+    }
+
+    #[test]
+    fn a_value_is_a_word_of_its_own() {
+        for (text, value, expected) in [
+            ("https://10.0.0.1:2380", "10.0.0.1", true),
+            ("https://10.0.0.11:2380", "10.0.0.1", false),
+            ("DNS:m1,IP:10.0.0.1", "10.0.0.1", true),
+            ("110.0.0.1", "10.0.0.1", false),
+            ("10.0.0.11 10.0.0.1", "10.0.0.1", true),
+            ("/etc/systemd/system/etcd.service", "/etc/systemd/system/etcd.service", true),
+            ("/etc/systemd/system/etcd.service.d/a.conf", "/etc/systemd/system/etcd.service", false),
+            ("anything", "", false),
+        ] {
+            assert_eq!(speaks_of(text, value), expected, "{value} in {text}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
             errors.push(CardError::new(&card.path, card.line_of(what), 1, message));
         };
         for edge in &card.explains {
-            let id = edge.strip_suffix("@cluster").unwrap_or(edge);
+            let (id, ..) = super::causes::parts(edge);
             if cards.get(id).is_none() && !known.contains(id) {
                 wrong("explains", format!("explains {id}, which is no rule"));
             }
@@ -61,6 +61,7 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
         }
         for (pattern, rule) in patterns_of(card).zip(&card.logs) {
             let index = pattern.index;
+            let place = format!("logs.{index}");
             let names = match Regex::new(&rule.pattern) {
                 Ok(regex) => regex
                     .capture_names()
@@ -70,7 +71,7 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
                     .collect::<BTreeSet<String>>(),
                 Err(error) => {
                     let error = error.to_string();
-                    wrong("logs", format!("pattern {index}: {}", error.lines().last().unwrap_or_default()));
+                    wrong(&place, format!("pattern {index}: {}", error.lines().last().unwrap_or_default()));
                     continue;
                 }
             };
@@ -78,23 +79,23 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
             {
                 Ok(scanner) => scanner,
                 Err(errors) => {
-                    errors.iter().for_each(|error| wrong("logs", format!("pattern {index}: {}", error.why)));
+                    errors.iter().for_each(|error| wrong(&place, format!("pattern {index}: {}", error.why)));
                     continue;
                 }
             };
             // An example may hold several lines.
             let matches = |text: &str| text.lines().any(|line| !scanner.match_line(line.as_bytes()).is_empty());
             for example in rule.examples.iter().filter(|example| !matches(example)) {
-                wrong("logs", format!("pattern {index} does not match its example: {example}"));
+                wrong(&place, format!("pattern {index} does not match its example: {example}"));
             }
             for line in rule.counterexamples.iter().filter(|line| matches(line)) {
-                wrong("logs", format!("pattern {index} matches its counter-example: {line}"));
+                wrong(&place, format!("pattern {index} matches its counter-example: {line}"));
             }
             if let Some(subject) = rule.subject.as_ref().filter(|subject| !names.contains(*subject)) {
-                wrong("logs", format!("pattern {index}: the subject {subject} is no capture of it"));
+                wrong(&place, format!("pattern {index}: the subject {subject} is no capture of it"));
             }
             if let Some(name) = names.iter().find(|name| name.chars().any(|c| c.is_ascii_uppercase())) {
-                wrong("logs", format!("pattern {index}: the capture {name} has capital letters"));
+                wrong(&place, format!("pattern {index}: the capture {name} has capital letters"));
             }
         }
     }

@@ -138,7 +138,7 @@ fn truth(expression: &str, context: &Context<'_, '_>) -> Result<bool, Unknown> {
 fn evaluate(expression: &str, context: &Context<'_, '_>) -> Result<Value, Unknown> {
     let program = compiled(expression).map_err(|error| Unknown::new(expression, error))?;
     program.execute(context).map_err(|error| match error {
-        ExecutionError::NoSuchKey(key) => Unknown::new(key.as_str(), "is not known of this host"),
+        ExecutionError::NoSuchKey(key) => Unknown::new(key.as_str(), Unknown::NO_FACT),
         error => Unknown::new(expression, error.to_string()),
     })
 }

@@ -1,16 +1,17 @@
 //! Judging of all rules on all hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use super::card::{Card, Detect, Phase};
+use super::card::{Card, Detect};
 use super::card_set::CardSet;
 use super::condition::{self, FactsDocument};
 use super::verdict::{Draft, Outcome, Verdict};
 use super::{causes, log_rules, merge};
 use crate::facts::Host;
-use crate::report::{Counts, Finding, Unjudged};
+use crate::report::{Counts, Finding, Severity, Unjudged};
 use crate::rules::{self, Context, Detector, Judge};
+use crate::source::SourceKind;
 
 /// What judging gave.
 #[derive(Debug, Default)]
@@ -29,9 +30,9 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
     let hosts = &context.cluster.hosts;
     let documents: Vec<OnceLock<Arc<FactsDocument>>> = hosts.iter().map(|_| OnceLock::new()).collect();
     let mut judgement = Judgement::default();
-    let mut findings = Vec::new();
+    let mut drafts_of: Vec<(&Card, Vec<(String, Draft)>)> = Vec::new();
     for card in cards.iter() {
-        if context.preflight && !card.phases.contains(&Phase::Preflight) {
+        if context.phase.is_some_and(|phase| !card.phases.contains(&phase)) {
             continue;
         }
         let detector = detectors.get(card.id.as_str()).copied();
@@ -40,7 +41,11 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         for (host, document) in hosts.iter().zip(&documents) {
             let facts = || document.get_or_init(|| Arc::new(FactsDocument::of(host))).clone();
             let first = std::ptr::eq(host, &hosts[0]);
-            let verdict = judge_host(card, detector, context, host, first, &facts);
+            let mut verdict = judge_host(card, detector, context, host, first, &facts);
+            if host.kind == SourceKind::File {
+                // Files without a host show what stands in them; the rest does not apply to them.
+                verdict.unknowns.retain(|unknown| !unknown.needs_a_host());
+            }
             match verdict.outcome() {
                 Outcome::Failed => judgement.counts.failed += 1,
                 Outcome::Passed => {
@@ -58,10 +63,46 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         if passed && drafts.is_empty() {
             judgement.passed.push(card.id.clone());
         }
-        findings.extend(merge::findings(card, drafts));
+        drafts_of.push((card, drafts));
     }
+    drop_brief(&mut drafts_of, &mut judgement.counts);
+    let findings = drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
     judgement.findings = causes::explain(findings, cards);
     judgement
+}
+
+/// What an excerpt hints at only is no finding beside what its messages say for certain; a mere note beside an alarm
+/// neither.
+fn drop_brief(drafts_of: &mut [(&Card, Vec<(String, Draft)>)], counts: &mut Counts) {
+    let alarming = |brief_too: bool| -> BTreeSet<String> {
+        drafts_of
+            .iter()
+            .flat_map(|(card, drafts)| drafts.iter().filter(|(_, draft)| is_alarm(card, draft)))
+            .filter(|(_, draft)| brief_too || !draft.brief)
+            .map(|(host, _)| host.clone())
+            .collect()
+    };
+    let (certain, any) = (alarming(false), alarming(true));
+    for (card, drafts) in drafts_of.iter_mut().filter(|(_, drafts)| drafts.iter().any(|(_, draft)| draft.brief)) {
+        let before = failed_hosts(drafts);
+        let sure: BTreeSet<String> =
+            drafts.iter().filter(|(_, draft)| !draft.brief).map(|(host, _)| host.clone()).collect();
+        drafts.retain(|(host, draft)| {
+            let beside = if is_alarm(card, draft) { &certain } else { &any };
+            !draft.brief || sure.contains(host) || !beside.contains(host)
+        });
+        let dropped = before - failed_hosts(drafts);
+        counts.failed -= dropped;
+        counts.not_applicable += dropped;
+    }
+}
+
+fn is_alarm(card: &Card, draft: &Draft) -> bool {
+    !draft.over && draft.severity.unwrap_or(card.severity) > Severity::Info
+}
+
+fn failed_hosts(drafts: &[(String, Draft)]) -> usize {
+    drafts.iter().map(|(host, _)| host).collect::<BTreeSet<_>>().len()
 }
 
 fn judge_host(
@@ -83,6 +124,12 @@ fn judge_host(
     }
     if card.detect.contains(&Detect::Log) {
         log_rules::judge(card, detector, context, host, facts, &mut verdict);
+    }
+    // Nothing to judge of a component is no result when its files could not be read.
+    if verdict.outcome() == Outcome::NotApplicable
+        && let Some((_, unknown)) = host.hidden_components.iter().find(|(name, _)| name.name() == card.component)
+    {
+        verdict.unknown(unknown.clone());
     }
     verdict
 }

@@ -6,7 +6,7 @@ use super::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::logs::LogPattern;
 use crate::origin::Origin;
-use crate::report::{Evidence, EvidenceKind, Severity};
+use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -40,6 +40,9 @@ pub fn judge(
     let mut found = false;
     for hit in host.logs.hits.iter().filter(|hit| hit.rule == card.id) {
         let Some(rule) = card.logs.get(hit.pattern) else { continue };
+        if rule.hint && host.kind != SourceKind::File {
+            continue;
+        }
         let mut draft = Draft::new();
         draft.values.extend(rule.values.clone());
         draft.values.extend(hit.captures.clone());
@@ -82,6 +85,10 @@ pub fn judge(
             first.map(|line| line.text.clone()).unwrap_or_default(),
         );
         evidence.occurrences = Some(hit.occurrences());
+        draft.brief = hit.brief || rule.hint;
+        if draft.brief {
+            draft.confidence = Some(Confidence::Low);
+        }
         verdict.fail(draft.evidence(evidence));
     }
     // A log that was read and says nothing of it speaks for the host, when the card has no other way to know.

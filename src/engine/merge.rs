@@ -55,6 +55,7 @@ fn absorb(known: &mut Draft, other: Draft) {
         }
     }
     known.over &= weak.over;
+    known.brief &= weak.brief;
     known.severity = known.severity.max(weak.severity);
     known.confidence = known.confidence.max(weak.confidence);
 }

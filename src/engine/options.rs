@@ -8,7 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::collect::TextFile;
-use crate::engine::Language;
+use crate::engine::card::Phase;
+use crate::engine::{CardSet, Language};
 use crate::report::Report;
 
 #[derive(Debug, Clone)]
@@ -28,8 +29,8 @@ pub struct RunOptions {
     /// How far back logs are read on the live host.
     pub since: Option<Duration>,
     pub language: Language,
-    /// Judge a host that is no node yet.
-    pub preflight: bool,
+    /// Only the rules of this phase; preflight judges a host that is no node yet.
+    pub phase: Option<Phase>,
 }
 
 impl Default for RunOptions {
@@ -44,7 +45,7 @@ impl Default for RunOptions {
             kubernetes_version: None,
             since: None,
             language: Language::English,
-            preflight: false,
+            phase: None,
         }
     }
 }
@@ -54,4 +55,6 @@ impl Default for RunOptions {
 pub struct Run {
     pub report: Report,
     pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
+    /// The rules that were judged.
+    pub cards: Arc<CardSet>,
 }

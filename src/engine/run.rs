@@ -10,10 +10,10 @@ use super::card_set::{CardError, CardSet};
 use super::judge::judge;
 pub use super::options::{Run, RunOptions};
 use crate::collect::{host, own_cards};
-use crate::facts::component::ComponentName;
+use crate::facts::topology::map::roles;
 use crate::facts::{Cluster, Host};
-use crate::logs::{LogPattern, ScanOptions, Scanner};
-use crate::report::{HostSummary, Report};
+use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
+use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
 use crate::rules::Context;
 use crate::source::{SourceError, SourceRef};
 
@@ -23,9 +23,9 @@ pub enum RunError {
     /// Cards of the user's own that cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Cards(Vec<CardError>),
-    /// A source that could not be opened.
-    #[error(transparent)]
-    Source(#[from] SourceError),
+    /// Sources of which none could be opened.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Sources(Vec<SourceError>),
     /// A component or rule of `--only` that does not exist.
     #[error("`{0}` is neither a rule nor a component: `k8sdoctor rules` lists both")]
     UnknownRule(String),
@@ -33,26 +33,50 @@ pub enum RunError {
     Patterns(String),
 }
 
+impl From<SourceError> for RunError {
+    fn from(error: SourceError) -> RunError {
+        RunError::Sources(vec![error])
+    }
+}
+
+/// Cards and their patterns made ready, for any number of checks with the same cards.
+pub struct Checker {
+    cards: Arc<CardSet>,
+    scanner: Scanner,
+}
+
+impl Checker {
+    /// The cards that the options ask for.
+    pub fn new(options: &RunOptions) -> Result<Checker, RunError> {
+        let cards = Arc::new(cards(options)?);
+        let scanner = scanner(&cards)?;
+        Ok(Checker { cards, scanner })
+    }
+
+    /// Runs a check of the options' sources; which cards there are was said to [`Checker::new`].
+    pub fn run(&self, options: &RunOptions) -> Result<Run, RunError> {
+        check(options, &self.cards, &self.scanner, crate::collect::now())
+    }
+}
+
 /// Runs a check.
 pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let began = crate::collect::now();
-    let cards = cards(options)?;
+    let Checker { cards, scanner } = Checker::new(options)?;
+    check(options, &cards, &scanner, began)
+}
+
+fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: Timestamp) -> Result<Run, RunError> {
     let at = options.at.unwrap_or(began);
-    let scanner = scanner(&cards)?;
-    let sources = open(options)?;
-    let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
-    let mut hosts = collect(sources, &scanner, options, at);
-    make_names_distinct(&mut hosts, &names);
-    let cluster = Cluster { hosts, at };
-    let context = Context {
-        cluster: &cluster,
-        kubernetes_version: options.kubernetes_version.as_deref(),
-        preflight: options.preflight,
-    };
-    let judged = judge(&cards, &context);
+    let (cluster, unopened) = gather_with(scanner, options, at)?;
+    let context =
+        Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
+    let judged = judge(cards, &context);
     let report = Report {
         at: at.to_string(),
         hosts: cluster.hosts.iter().map(summary).collect(),
+        unopened,
+        certificates: cluster.hosts.iter().flat_map(certificates).collect(),
         findings: judged.findings,
         unjudged: judged.unjudged,
         problems: cluster.hosts.iter().flat_map(|host| host.problems.iter().cloned()).collect(),
@@ -63,7 +87,25 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     };
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts })
+    Ok(Run { report, texts, cards: Arc::clone(cards) })
+}
+
+/// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.
+pub fn gather(options: &RunOptions) -> Result<(Cluster, Vec<Unopened>), RunError> {
+    let none = Scanner::new(Vec::new()).map_err(patterns_error)?;
+    gather_with(&none, options, options.at.unwrap_or_else(crate::collect::now))
+}
+
+fn gather_with(scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Result<(Cluster, Vec<Unopened>), RunError> {
+    let (sources, unopened) = open(options)?;
+    let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
+    let mut hosts = collect(sources, scanner, options, at);
+    make_names_distinct(&mut hosts, &names);
+    if let Some(version) = &options.kubernetes_version {
+        let components = hosts.iter_mut().flat_map(|host| &mut host.components);
+        components.filter(|component| component.name.is_kubernetes()).for_each(|one| one.assume_version(version));
+    }
+    Ok((Cluster { hosts, at }, unopened))
 }
 
 /// The cards of this run: the program's own, a user's, less those that `--only` leaves out.
@@ -98,15 +140,33 @@ pub fn scanner(cards: &CardSet) -> Result<Scanner, RunError> {
         .filter(|card| card.detect.contains(&Detect::Log))
         .flat_map(super::log_rules::patterns_of)
         .collect();
-    Scanner::new(patterns)
-        .map_err(|errors| RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    Scanner::new(patterns).map_err(patterns_error)
 }
 
-pub(super) fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
+fn patterns_error(errors: Vec<PatternError>) -> RunError {
+    RunError::Patterns(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// The sources that open, and why the others do not: one bad path does not keep the rest of a cluster from being judged.
+/// An error when none opens.
+pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened>), RunError> {
     if options.sources.is_empty() {
-        return Ok(vec![crate::source::open(None)?]);
+        return Ok((vec![crate::source::open(None)?], Vec::new()));
     }
-    Ok(options.sources.iter().map(|source| crate::source::open(Some(source))).collect::<Result<_, _>>()?)
+    let mut sources = Vec::new();
+    let mut errors = Vec::new();
+    for name in &options.sources {
+        match crate::source::open_all(Some(name)) {
+            Ok(opened) => sources.extend(opened),
+            Err(error) => errors.push((name, error)),
+        }
+    }
+    if sources.is_empty() {
+        return Err(RunError::Sources(errors.into_iter().map(|(_, error)| error).collect()));
+    }
+    let unopened =
+        errors.into_iter().map(|(name, error)| Unopened { source: name.clone(), message: error.to_string() });
+    Ok((sources, unopened.collect()))
 }
 
 /// Hosts side by side, as many as there are CPUs at a time.
@@ -157,25 +217,22 @@ fn make_names_distinct(hosts: &mut [Host], labels: &[String]) {
     }
 }
 
-fn summary(host: &Host) -> HostSummary {
-    let has = |name| host.component(name).is_some_and(|component| !component.layers.is_empty());
-    let mut roles = Vec::new();
-    if has(ComponentName::KubeApiserver) {
-        roles.push("control-plane".to_owned());
-    }
-    if has(ComponentName::Etcd) {
-        roles.push("etcd".to_owned());
-    }
-    let balances = [&host.load_balancers.haproxy, &host.load_balancers.nginx].into_iter().any(|proxy| {
-        proxy.as_ref().is_ok_and(|proxy| {
-            proxy.as_ref().is_some_and(|proxy| proxy.frontends.iter().any(|frontend| !frontend.backends.is_empty()))
+fn certificates(host: &Host) -> Vec<CertificateSummary> {
+    let files = host.kubernetes.certificates.iter().filter_map(|(path, file)| Some((path, file.as_ref().ok()?)));
+    files
+        .flat_map(|(path, file)| {
+            file.certificates.iter().map(|certificate| CertificateSummary {
+                host: host.name.clone(),
+                path: path.clone(),
+                subject: certificate.subject.clone(),
+                serial: certificate.serial.clone(),
+                not_before: certificate.not_before,
+                not_after: certificate.not_after,
+            })
         })
-    });
-    if balances {
-        roles.push("load-balancer".to_owned());
-    }
-    if roles.is_empty() && crate::rules::support::is_node(host) {
-        roles.push("worker".to_owned());
-    }
-    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles }
+        .collect()
+}
+
+fn summary(host: &Host) -> HostSummary {
+    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles: roles(host) }
 }

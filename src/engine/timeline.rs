@@ -13,7 +13,7 @@ use crate::collect::logs::follow::{Follower, News};
 use crate::collect::{Files, host, logs};
 use crate::facts::log::{LogHit, Logs};
 use crate::logs::{Moment, MomentKind, ScanOptions, Scanner, Stamp, TimelineFold};
-use crate::report::{LogLine, Severity, secret};
+use crate::report::{LogLine, Severity, Unopened, secret};
 use crate::source::{SourceKind, SourceRef};
 
 /// The events of several hosts.
@@ -22,6 +22,8 @@ pub struct Timeline {
     /// The latest time that a line can have, RFC 3339.
     pub at: Timestamp,
     pub hosts: Vec<TimelineHost>,
+    /// Sources that could not be opened.
+    pub unopened: Vec<Unopened>,
     /// By time; those whose time is not known at the end.
     pub events: Vec<Event>,
 }
@@ -71,7 +73,7 @@ pub fn run(options: &RunOptions) -> Result<Timeline, RunError> {
     let at = options.at.unwrap_or_else(crate::collect::now);
     let cards = run::cards(options)?;
     let scanner = run::scanner(&cards)?;
-    let sources = run::open(options)?;
+    let (sources, unopened) = run::open(options)?;
     let labels: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
     let mut read: Vec<Read> = Vec::with_capacity(sources.len());
@@ -114,7 +116,7 @@ pub fn run(options: &RunOptions) -> Result<Timeline, RunError> {
         let absolute = event.first.filter(|time| time.absolute);
         (absolute.is_none(), absolute)
     });
-    Ok(Timeline { at, hosts, events })
+    Ok(Timeline { at, hosts, unopened, events })
 }
 
 /// What following tells.

@@ -32,6 +32,8 @@ pub struct Draft {
     pub confidence: Option<Confidence>,
     /// Known from messages that have ended only: worth telling, no alarm.
     pub over: bool,
+    /// Known only from an excerpt's messages that would have to go on or recur: no finding beside what is certain.
+    pub brief: bool,
 }
 
 impl Draft {
@@ -47,6 +49,7 @@ impl Draft {
             severity: None,
             confidence: None,
             over: false,
+            brief: false,
         }
     }
 

@@ -67,6 +67,14 @@ impl ComponentName {
     }
 }
 
+impl ComponentName {
+    /// Whether its releases are Kubernetes' own.
+    pub fn is_kubernetes(self) -> bool {
+        use ComponentName::{KubeApiserver, KubeControllerManager, KubeProxy, KubeScheduler, Kubelet};
+        matches!(self, KubeApiserver | KubeControllerManager | KubeScheduler | KubeProxy | Kubelet)
+    }
+}
+
 /// What a layer of configuration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,13 +112,21 @@ pub struct Component {
     pub layers: Vec<Layer>,
     /// From the process' image tag, the manifest's image tag, or kubeadm's configuration: `1.34.4`.
     pub version: Option<Sourced<String>>,
+    /// What `version` was before the release that the user asks about took its place; none when nothing was asked.
+    pub installed: Option<Sourced<String>>,
     /// What may set flags of this component but could not be read: a flag that no layer has is then unknown, not default.
     pub unread: Vec<Unknown>,
 }
 
 impl Component {
     pub fn new(name: ComponentName) -> Component {
-        Component { name, pid: None, layers: Vec::new(), version: None, unread: Vec::new() }
+        Component { name, pid: None, layers: Vec::new(), version: None, installed: None, unread: Vec::new() }
+    }
+
+    /// Judges from here on as if the component were of this release, whatever is installed.
+    pub fn assume_version(&mut self, version: &str) {
+        self.installed = self.version.take();
+        self.version = Some(Sourced::new(version.to_owned(), Origin::answer("--kubernetes-version")));
     }
 
     /// The value in force: the last occurrence in the strongest layer that has the flag.

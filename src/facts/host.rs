@@ -12,11 +12,12 @@ use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
 use crate::facts::network::{Names, Network};
+use crate::facts::path::PathKind;
 use crate::facts::probe::Probes;
 use crate::facts::runtime::Runtimes;
 use crate::facts::system::System;
 use crate::facts::unit::{Script, Unit};
-use crate::origin::Fact;
+use crate::origin::{Fact, Unknown};
 use crate::report::Problem;
 use crate::source::SourceKind;
 
@@ -34,9 +35,17 @@ pub struct Host {
     pub sysctls: BTreeMap<String, Fact<String>>,
     /// Programs that rules ask for, by name: the path found in PATH, or none.
     pub executables: BTreeMap<String, Fact<Option<String>>>,
+    /// What stands at paths that the configuration names (host paths of static pods, directories of logs, programs of
+    /// units, CNI plug-ins) and at the runtimes' sockets; None for nothing. A path that the source may merely not hold is
+    /// unknown.
+    pub paths: BTreeMap<String, Fact<Option<PathKind>>>,
     pub units: Vec<Unit>,
     pub scripts: Vec<Script>,
     pub components: Vec<Component>,
+    /// Components that nothing read configures, while a file that by its name may configure them could not be read.
+    pub hidden_components: BTreeMap<ComponentName, Unknown>,
+    /// etcd's data directories by path, as its configuration names them: whether there is a member's data in it.
+    pub etcd_data: BTreeMap<String, Fact<bool>>,
     pub kubernetes: Kubernetes,
     pub runtimes: Runtimes,
     pub load_balancers: LoadBalancers,
@@ -63,8 +72,6 @@ impl Host {
 impl Host {
     /// A host of which nothing is known, for tests that fill in what they need.
     pub fn empty(name: &str) -> Host {
-        use crate::origin::Unknown;
-
         fn unknown<T>(what: &str) -> Fact<T> {
             Err(Unknown::new(what, "not part of this test"))
         }
@@ -98,11 +105,16 @@ impl Host {
             },
             sysctls: BTreeMap::new(),
             executables: BTreeMap::new(),
+            paths: BTreeMap::new(),
             units: Vec::new(),
             scripts: Vec::new(),
             components: Vec::new(),
+            hidden_components: BTreeMap::new(),
+            etcd_data: BTreeMap::new(),
             kubernetes: Kubernetes {
                 static_pods: unknown("static pods"),
+                some_static_pods: Vec::new(),
+                unread_manifests: Vec::new(),
                 invalid_manifests: Vec::new(),
                 kubeconfigs: Vec::new(),
                 unread_kubeconfigs: Vec::new(),
@@ -114,6 +126,7 @@ impl Host {
             },
             runtimes: Runtimes {
                 docker_daemon: unknown("daemon.json"),
+                docker_images: unknown("docker's images"),
                 containerd: unknown("containerd configuration"),
                 crio: unknown("CRI-O configuration"),
                 cni: unknown("CNI configuration"),

@@ -133,11 +133,23 @@ impl ConfigDocument {
     }
 }
 
+impl Kubernetes {
+    /// The pods whose manifests could be read: all, unless `static_pods` is unknown.
+    pub fn readable_pods(&self) -> &[StaticPod] {
+        self.static_pods.as_ref().unwrap_or(&self.some_static_pods)
+    }
+}
+
 /// Everything of Kubernetes that the host's files say.
 #[derive(Debug, Clone, Serialize)]
 pub struct Kubernetes {
     /// Of every manifest directory that is there; unknown when one could not be read.
     pub static_pods: Fact<Vec<StaticPod>>,
+    /// Those that could be read where `static_pods` is unknown: some of them, never to be taken for all.
+    #[serde(skip)]
+    pub some_static_pods: Vec<StaticPod>,
+    /// Manifests, and directories of them, that could not be read.
+    pub unread_manifests: Vec<Unknown>,
     /// Manifest files that are no valid Pod, with why.
     pub invalid_manifests: Vec<(Origin, String)>,
     pub kubeconfigs: Vec<Kubeconfig>,

@@ -47,6 +47,8 @@ pub struct LogHit {
     pub restarted: BTreeMap<String, u64>,
     /// Up to three.
     pub lines: Vec<LogLine>,
+    /// In an excerpt, which can't show that it goes on for as long or occurs as often as the rule demands.
+    pub brief: bool,
 }
 
 impl LogHit {

@@ -8,10 +8,12 @@ pub mod kubernetes;
 pub mod load_balancer;
 pub mod log;
 pub mod network;
+pub mod path;
 pub mod probe;
 pub mod runtime;
 pub mod system;
 pub mod topology;
 pub mod unit;
+pub mod versions;
 
 pub use host::{Cluster, Host};

@@ -11,6 +11,8 @@ use crate::origin::{Fact, Unknown};
 pub struct Probes {
     /// False with `--no-probe`, and for every source but the live host.
     pub taken: bool,
+    /// Milliseconds that one answer was waited for at most.
+    pub patience_ms: u64,
     pub connects: Vec<ConnectAnswer>,
     pub handshakes: Vec<TlsAnswer>,
     pub etcd: Vec<EtcdAnswer>,
@@ -126,10 +128,18 @@ pub struct CriAnswer {
     pub unready: Vec<String>,
 }
 
+/// How a silent other side is put into words: `did not answer in 3 s`.
+pub const DID_NOT_ANSWER: &str = "did not answer";
+
+/// How a refusal by TLS itself begins: the other side is there, and talks TLS.
+pub const TLS_ALERT: &str = "TLS alert";
+
+/// How a connection that was taken and dropped is put into words: a proxy with nobody behind it does so.
+pub const HUNG_UP: &str = "the connection during the handshake";
+
 impl Probes {
     /// What a rule says that needs an answer when none was asked.
     pub fn not_taken(what: impl Into<String>) -> Unknown {
-        Unknown::new(what, "no probe was taken")
-            .with_remedy("run k8sdoctor check on the host itself, without --no-probe")
+        Unknown::new(what, Unknown::NOT_ASKED).with_remedy("run k8sdoctor check on the host itself, without --no-probe")
     }
 }

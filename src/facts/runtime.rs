@@ -10,6 +10,9 @@ use crate::origin::{Fact, Origin, Sourced};
 pub struct Runtimes {
     /// /etc/docker/daemon.json; scalars by their path (`exec-opts.0`). None when there is no such file.
     pub docker_daemon: Fact<Option<BTreeMap<String, Sourced<String>>>>,
+    /// Docker's images by repository and tag, from its own list (`image/DRIVER/repositories.json` below its data
+    /// directory). None when docker has no such directory.
+    pub docker_images: Fact<Option<Vec<String>>>,
     pub containerd: Fact<Option<ContainerdConfig>>,
     pub crio: Fact<Option<BTreeMap<String, Sourced<String>>>>,
     pub cni: Fact<Vec<CniConfig>>,

@@ -44,6 +44,11 @@ pub struct Modules {
     pub present: Vec<String>,
     /// From modules.builtin of the running kernel, when it could be read.
     pub builtin: Option<Vec<String>>,
+    /// What modprobe could load for the running kernel, from its modules.dep, when it could be read.
+    pub loadable: Option<Vec<String>>,
+    /// Kernels of /lib/modules while the running one's directory is not among them: it was updated without a reboot, or
+    /// this is a container. Empty when the directory is there or is not known.
+    pub other_kernels: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,10 @@
 //! What dials what, from the configurations alone: each client's endpoint with the hosts that answer there, through a load
 //! balancer or virtual address where the configuration has one.
 
+mod endpoints;
+mod links;
+pub mod map;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -8,6 +12,7 @@ use serde::Serialize;
 
 use crate::facts::address::{Url, owners, resolve};
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::load_balancer::Frontend;
 use crate::facts::{Cluster, Host};
 use crate::origin::Sourced;
 
@@ -18,6 +23,24 @@ pub enum Service {
     Apiserver,
     EtcdClient,
     EtcdPeer,
+}
+
+impl Service {
+    /// The component that answers.
+    pub fn component(self) -> ComponentName {
+        match self {
+            Service::Apiserver => ComponentName::KubeApiserver,
+            Service::EtcdClient | Service::EtcdPeer => ComponentName::Etcd,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Service::Apiserver => "kube-apiserver",
+            Service::EtcdClient => "etcd",
+            Service::EtcdPeer => "etcd peer",
+        }
+    }
 }
 
 /// How sure the server of an edge is.
@@ -150,14 +173,7 @@ fn addresses(cluster: &Cluster, from: &Host, url: &Url) -> Vec<IpAddr> {
 
 /// The host itself, or what stands behind its proxy on that port.
 fn through(cluster: &Cluster, at: &Host, url: &Url, service: Service) -> (Route, Vec<String>) {
-    let port = url.port_or_default();
-    let balancers = [&at.load_balancers.haproxy, &at.load_balancers.nginx];
-    for frontend in
-        balancers.into_iter().filter_map(|proxy| proxy.as_ref().ok()?.as_ref()).flat_map(|proxy| &proxy.frontends)
-    {
-        if !frontend.listen.iter().any(|listen| listens_on(&listen.value, port)) {
-            continue;
-        }
+    if let Some(Balancer { frontend, .. }) = balancer_at(at, url.port_or_default()) {
         let backends: BTreeSet<String> = frontend
             .backends
             .iter()
@@ -174,8 +190,65 @@ fn through(cluster: &Cluster, at: &Host, url: &Url, service: Service) -> (Route,
         // Backends that were not given leave the given ones that serve.
         return (Route::Balanced, backends.into_iter().collect());
     }
-    let serves = component_of(service).is_some_and(|name| at.component(name).is_some());
-    if serves { (Route::Direct, vec![at.name.clone()]) } else { (Route::Elsewhere, all_serving(cluster, service)) }
+    if at.component(service.component()).is_some() {
+        (Route::Direct, vec![at.name.clone()])
+    } else {
+        (Route::Elsewhere, all_serving(cluster, service))
+    }
+}
+
+/// A load balancer of a host that listens on some port.
+struct Balancer<'a> {
+    host: &'a Host,
+    /// `haproxy`, `nginx`
+    program: &'static str,
+    frontend: &'a Frontend,
+}
+
+impl Balancer<'_> {
+    /// `haproxy on lb`
+    fn name(&self) -> String {
+        format!("{} on {}", self.program, self.host.name)
+    }
+}
+
+fn balancer_at(host: &Host, port: u16) -> Option<Balancer<'_>> {
+    let proxies = [("haproxy", &host.load_balancers.haproxy), ("nginx", &host.load_balancers.nginx)];
+    proxies.into_iter().find_map(|(program, proxy)| {
+        let proxy = proxy.as_ref().ok()?.as_ref()?;
+        let frontend = proxy
+            .frontends
+            .iter()
+            .find(|frontend| frontend.listen.iter().any(|listen| listens_on(&listen.value, port)))?;
+        Some(Balancer { host, program, frontend })
+    })
+}
+
+/// The load balancer of a given host that a URL leads to.
+fn balancer_for<'a>(cluster: &'a Cluster, from: &'a Host, url: &Url) -> Option<Balancer<'a>> {
+    if url.is_loopback() {
+        return balancer_at(from, url.port_or_default());
+    }
+    let addresses = addresses(cluster, from, url);
+    let owner = addresses.iter().find_map(|address| owners(cluster, *address).next());
+    let owner = owner.or_else(|| cluster.hosts.iter().find(|host| host.name == url.host))?;
+    balancer_at(owner, url.port_or_default())
+}
+
+/// Whether the host is set up to carry an address that moves between hosts: keepalived's, kube-vip's.
+fn may_carry(host: &Host, address: IpAddr) -> bool {
+    let is_it = |text: &str| text.split('/').next().is_some_and(|text| text.trim().parse() == Ok(address));
+    let keepalived = host.load_balancers.keepalived.iter().flatten();
+    let instances = keepalived.flat_map(|keepalived| &keepalived.instances);
+    let of_keepalived = instances.flat_map(|instance| &instance.virtual_addresses).any(|known| is_it(&known.value));
+    let containers = host.kubernetes.static_pods.iter().flatten().flat_map(|pod| &pod.containers);
+    let mut of_kube_vip =
+        containers.filter(|container| container.image.as_ref().is_some_and(|image| image.value.contains("kube-vip")));
+    of_keepalived
+        || of_kube_vip.any(|container| {
+            let names = ["address", "vip_address"];
+            names.iter().any(|name| container.environment.get(*name).is_some_and(|value| is_it(&value.value)))
+        })
 }
 
 /// Whether a proxy's `ADDRESS:PORT`, `*:PORT` or `PORT` is this port.
@@ -183,15 +256,8 @@ fn listens_on(listen: &str, port: u16) -> bool {
     listen.rsplit(':').next().is_some_and(|text| text.trim().parse() == Ok(port))
 }
 
-fn component_of(service: Service) -> Option<ComponentName> {
-    Some(match service {
-        Service::Apiserver => ComponentName::KubeApiserver,
-        Service::EtcdClient | Service::EtcdPeer => ComponentName::Etcd,
-    })
-}
-
 fn all_serving(cluster: &Cluster, service: Service) -> Vec<String> {
-    let Some(name) = component_of(service) else { return Vec::new() };
+    let name = service.component();
     cluster.hosts.iter().filter(|host| host.component(name).is_some()).map(|host| host.name.clone()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Folds the matches of one log, in their order, to groups of one pattern, program and captured values; and the groups of
 //! all logs to hits. What a card calls normal is left out here: what ends in time, what only starting brings, what is rare.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::pattern::LogPattern;
@@ -256,8 +256,26 @@ pub(crate) struct Folded {
     pub copy_of: Option<String>,
 }
 
-/// Hits out of all logs' groups, sorted.
-pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
+/// Hits out of all logs' groups, sorted. Of an excerpt, what is too short to be sure of as well.
+pub(crate) fn hits(
+    patterns: &[LogPattern],
+    components: &[Vec<String>],
+    logs: &mut [Folded],
+    is_excerpt: bool,
+) -> Vec<LogHit> {
+    let mut excused: HashSet<(u32, Program, Captures)> = HashSet::new();
+    if is_excerpt {
+        for folded in logs.iter_mut() {
+            for (key, group) in &mut folded.fold.groups {
+                let Some(pattern) = patterns.get(key.0 as usize) else { continue };
+                if group.series.is_empty() && group.excused.is_some() {
+                    excused.insert(key.clone());
+                }
+                group.settle_excused(false, pause(pattern));
+            }
+        }
+    }
+    let logs = &*logs;
     let programs = programs(logs);
     let mut parts: BTreeMap<(u32, &Program, &Captures), Vec<Part<'_>>> = BTreeMap::new();
     for (log, folded) in logs.iter().enumerate() {
@@ -274,11 +292,13 @@ pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
         let (count, best) = count(parts, logs);
         *counts.entry((*index, program)).or_default() += count;
         let series = joined(parts, pause(pattern));
-        if let Some(persist) = pattern.persist_seconds
-            && !series.iter().any(|series| series.lasts().is_some_and(|lasts| lasts >= seconds(persist)))
-        {
+        let persists = pattern.persist_seconds.is_none_or(|persist| {
+            series.iter().any(|series| series.lasts().is_some_and(|lasts| lasts >= seconds(persist)))
+        });
+        if !persists && !is_excerpt {
             continue;
         }
+        let brief = !persists || excused.contains(&(*index, (*program).clone(), (*captures).clone()));
         let first = series.iter().filter_map(|series| series.first).min();
         let last = series.iter().filter_map(|series| series.last).max();
         let log = match program {
@@ -320,18 +340,47 @@ pub(crate) fn hits(patterns: &[LogPattern], logs: &[Folded]) -> Vec<LogHit> {
                 restarts,
                 restarted,
                 lines: lines.map(|(_, (_, path, line))| line.shown(path)).collect(),
+                brief,
             },
         ));
     }
-    hits.retain(|((index, program), _)| {
+    hits.retain_mut(|((index, program), hit): &mut ((u32, &Program), LogHit)| {
         let least = patterns.get(*index as usize).and_then(|pattern| pattern.min_count).unwrap_or(0);
-        counts.get(&(*index, *program)).copied().unwrap_or(0) >= least
+        let is_rare = counts.get(&(*index, *program)).copied().unwrap_or(0) < least;
+        hit.brief |= is_rare;
+        is_excerpt || !is_rare
     });
+    let mut hits: Vec<(bool, LogHit)> = hits
+        .into_iter()
+        .filter_map(|((index, program), hit)| {
+            let wanted = components.get(index as usize)?;
+            let of = program.as_deref();
+            Some((of.is_some_and(|of| wanted.iter().any(|name| *name == *of)), hit))
+        })
+        .collect();
+    drop_foreign(patterns, &mut hits);
     let mut hits: Vec<LogHit> = hits.into_iter().map(|(_, hit)| hit).collect();
     hits.sort_by(|a, b| {
         (&a.rule, a.pattern, &a.component, &a.captures).cmp(&(&b.rule, b.pattern, &b.component, &b.captures))
     });
     hits
+}
+
+/// A line that does not name its program matches patterns for any. When the file's name tells whose it is, and a pattern
+/// for that program or for any matches it too, those for others only are wrong. `hits` says of each whether it is for its program.
+fn drop_foreign(patterns: &[LogPattern], hits: &mut Vec<(bool, LogHit)>) {
+    let place = |hit: &LogHit| hit.lines.first().map(|line| (line.path.clone(), line.line));
+    let for_any: HashSet<(&str, usize)> = patterns
+        .iter()
+        .filter(|pattern| pattern.components.is_empty())
+        .map(|pattern| (pattern.rule.as_str(), pattern.index))
+        .collect();
+    let is_foreign = |(is_own, hit): &(bool, LogHit)| {
+        !is_own && hit.component.is_some() && !for_any.contains(&(hit.rule.as_str(), hit.pattern))
+    };
+    let native: HashSet<(String, u64)> =
+        hits.iter().filter(|hit| !is_foreign(hit)).filter_map(|(_, hit)| place(hit)).collect();
+    hits.retain(|hit| !is_foreign(hit) || place(&hit.1).is_none_or(|place| !native.contains(&place)));
 }
 
 /// How often it occurred, lines that two logs both have counted once, and the log with most of them.

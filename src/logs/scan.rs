@@ -64,11 +64,22 @@ pub struct ScanOptions {
     pub boot: Option<Timestamp>,
     /// Of each log at most so many bytes (unpacked) are read.
     pub limit: u64,
+    /// Logs with no more lines than this in all are an excerpt that somebody chose: what would have to go on, or to occur
+    /// more often, is told all the same, as [`LogHit::brief`](crate::facts::log::LogHit::brief). 0 for a host's own logs.
+    pub excerpt_lines: u64,
 }
 
 impl Default for ScanOptions {
     fn default() -> ScanOptions {
-        ScanOptions { since: None, threads: 2, at: Timestamp::UNIX_EPOCH, utc_offset: 0, boot: None, limit: 64 << 30 }
+        ScanOptions {
+            since: None,
+            threads: 2,
+            at: Timestamp::UNIX_EPOCH,
+            utc_offset: 0,
+            boot: None,
+            limit: 64 << 30,
+            excerpt_lines: 0,
+        }
     }
 }
 
@@ -144,6 +155,11 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// Whether there is nothing to look for, so that no log need be read.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Refuses patterns that are no regex or that no literal of six bytes or more announces; all of them are told.
     pub fn new(patterns: Vec<LogPattern>) -> Result<Scanner, Vec<PatternError>> {
         let mut matchers = Vec::new();
@@ -278,10 +294,10 @@ impl Scanner {
             }
             work();
         });
-        self.report(jobs)
+        self.report(jobs, options.excerpt_lines)
     }
 
-    fn report(&self, jobs: Vec<Job<'_>>) -> Logs {
+    fn report(&self, jobs: Vec<Job<'_>>, excerpt_lines: u64) -> Logs {
         let mut logs = Logs::default();
         let mut folded = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -309,7 +325,8 @@ impl Scanner {
                 FeedState::Waiting(_) => left_out("not read".to_owned()),
             }
         }
-        logs.hits = aggregate::hits(&self.patterns, &folded);
+        let is_excerpt = logs.scanned.iter().map(|log| log.lines).sum::<u64>() <= excerpt_lines;
+        logs.hits = aggregate::hits(&self.patterns, &self.components, &mut folded, is_excerpt);
         logs
     }
 }

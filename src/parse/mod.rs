@@ -4,6 +4,7 @@
 
 pub mod command_line;
 pub mod config_document;
+pub mod dpkg_status;
 pub mod env_file;
 pub mod haproxy;
 pub mod json;

@@ -1,10 +1,13 @@
 //! Output formats. A renderer gets a finished [`crate::report::Report`] and gives a string: no I/O, no clock, no environment.
 
+pub mod ci;
+pub mod comment;
 pub mod human;
 pub mod json;
 pub mod markdown;
 pub mod paint;
 pub mod text;
+pub mod topology;
 
 #[cfg(test)]
 pub(crate) mod sample;

@@ -73,6 +73,8 @@ pub fn report(hosts: Vec<HostSummary>, findings: Vec<Finding>) -> Report {
         findings,
         unjudged: Vec::new(),
         problems: Vec::new(),
+        unopened: Vec::new(),
+        certificates: Vec::new(),
         rules: 131,
         counts: Counts { failed: 0, passed: 118, not_applicable: 11, unknown: 0 },
         passed: Vec::new(),

@@ -188,16 +188,42 @@ pub struct Problem {
     pub remedy: Option<String>,
 }
 
+/// A source that the user named and that could not be opened: nothing of it was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unopened {
+    /// As the user named it.
+    pub source: String,
+    /// Which path, why, and what to do.
+    pub message: String,
+}
+
+/// When a certificate of a host is valid.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CertificateSummary {
+    pub host: String,
+    /// The file, or the kubeconfig that it is embedded in.
+    pub path: String,
+    pub subject: String,
+    /// Lower-case hex.
+    pub serial: String,
+    pub not_before: jiff::Timestamp,
+    pub not_after: jiff::Timestamp,
+}
+
 /// A run's result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The time that dates were judged against, RFC 3339.
     pub at: String,
     pub hosts: Vec<HostSummary>,
+    /// Sources beside those hosts' that could not be opened; the run is incomplete without them.
+    pub unopened: Vec<Unopened>,
     /// Root causes first, each followed by its consequences; then severity, host and file.
     pub findings: Vec<Finding>,
     pub unjudged: Vec<Unjudged>,
     pub problems: Vec<Problem>,
+    /// Every certificate that was read, by host and path, leaf first.
+    pub certificates: Vec<CertificateSummary>,
     pub rules: usize,
     pub counts: Counts,
     /// Rules that passed on at least one host and failed on none, by id.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::engine::card::Phase;
 use crate::engine::verdict::Verdict;
 use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
@@ -15,8 +16,10 @@ pub mod etcd;
 pub mod host;
 pub mod kubelet;
 pub mod load_balancer;
+pub mod network;
 mod not_running;
 pub mod pki;
+mod reach;
 pub mod runtime;
 pub mod support;
 pub mod unit;
@@ -26,7 +29,15 @@ pub struct Context<'a> {
     pub cluster: &'a Cluster,
     /// `1.32` when the user asked to judge as of that Kubernetes release.
     pub kubernetes_version: Option<&'a str>,
-    pub preflight: bool,
+    /// The phase that the run is for; none for all that can be judged.
+    pub phase: Option<Phase>,
+}
+
+impl Context<'_> {
+    /// Whether a host is judged that is to become a node and is none yet.
+    pub fn is_preflight(&self) -> bool {
+        self.phase == Some(Phase::Preflight)
+    }
 }
 
 /// How a detector is called.
@@ -62,6 +73,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         etcd::DETECTORS,
         host::DETECTORS,
         load_balancer::DETECTORS,
+        network::DETECTORS,
         kubelet::DETECTORS,
         pki::DETECTORS,
         runtime::DETECTORS,

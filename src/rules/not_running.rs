@@ -55,10 +55,24 @@ fn too_early(host: &Host, name: ComponentName, processes: &[Process]) -> Option<
     let Some(init) = processes.iter().find(|process| process.pid == 1).filter(|_| processes.len() >= FEWEST) else {
         return Some(Unknown::new(what, "only some of the host's processes are part of this source"));
     };
+    age(host, init).filter(|age| *age < GRACE).map(|age| Unknown::new(what, booted(age)))
+}
+
+/// Why something that does not answer says nothing yet: the host has just booted, and all of it is about to start.
+pub fn just_booted(host: &Host) -> Option<Unknown> {
+    let init = host.system.processes.as_ref().ok()?.iter().find(|process| process.pid == 1)?;
+    let age = age(host, init).filter(|age| *age < GRACE)?;
+    Some(Unknown::new("whether everything has started", booted(age)).with_remedy("check again in a minute"))
+}
+
+/// Seconds since the host booted; a container that plays a host has booted when its first process started.
+fn age(host: &Host, init: &Process) -> Option<u64> {
     let uptime = host.system.uptime_seconds.as_ref().ok()?;
-    // A container that plays a host has booted when its first process started.
-    let age = uptime.saturating_sub(init.started_ticks.unwrap_or(0) / TICKS);
-    (age < GRACE).then(|| Unknown::new(what, format!("the host had booted only {age} s before")))
+    Some(uptime.saturating_sub(init.started_ticks.unwrap_or(0) / TICKS))
+}
+
+fn booted(age: u64) -> String {
+    format!("the host had booted only {age} s before")
 }
 
 /// The manifest or the enabled unit that would start the component, strongest first. A script does not say that anybody

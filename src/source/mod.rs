@@ -2,6 +2,7 @@
 //! else; what is asked over a socket is `collect::probes`.
 
 mod error;
+mod folder;
 mod handle;
 mod memory;
 mod open;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 pub use error::SourceError;
 pub use memory::MemorySource;
-pub use open::{open, open_path};
+pub use open::{open, open_all, open_path};
 pub use single::SingleSource;
 pub use sniff::{FileIdentity, identify};
 pub use tree::FsSource;
@@ -33,7 +34,7 @@ pub const READ_LIMIT: u64 = 16 << 20;
 pub enum SourceKind {
     Live,
     Tree,
-    /// One file, or standard input: it says nothing about what else the host has.
+    /// One file, standard input, or a folder of files without a host: it says nothing about what else the host has.
     File,
     Bundle,
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::folder;
 use super::sniff::{self, FileIdentity};
 use super::tree::SOCKET_LIST;
 use super::{FileKind, FsSource, SingleSource, Source, SourceError, SourceRef};
@@ -11,6 +12,9 @@ use super::{FileKind, FsSource, SingleSource, Source, SourceError, SourceRef};
 const ROOT_DIRECTORIES: [&str; 14] =
     ["etc", "proc", "var", "usr", "sys", "run", "lib", "opt", "srv", "root", "home", "boot", "bin", "dev"];
 
+/// Those of which one is enough wherever it is.
+const CERTAIN_DIRECTORIES: [&str; 5] = ["etc", "proc", "var", "usr", "sys"];
+
 /// The source that an argument names: none is this host, `-` standard input, a directory a host's root, else one file.
 pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
     match argument {
@@ -18,6 +22,46 @@ pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
         Some("-") => Ok(Arc::new(SingleSource::stream("-", Box::new(std::io::stdin()))?)),
         Some(argument) => open_path(Path::new(argument)),
     }
+}
+
+/// The hosts that an argument names: a folder of configuration files may hold those of several.
+pub fn open_all(argument: Option<&str>) -> Result<Vec<SourceRef>, SourceError> {
+    if let Some(path) = argument.map(Path::new).filter(|path| *path != Path::new("-") && path.is_dir())
+        && !is_host(path)?
+    {
+        let hosts = folder::hosts(path)?;
+        if !hosts.is_empty() {
+            return Ok(hosts);
+        }
+    }
+    Ok(vec![open(argument)?])
+}
+
+/// Whether a directory is a host's root, or holds such: what programs' own folders are called (`bin`, `lib`) makes it one
+/// only where there is nothing else that could be judged.
+fn is_host(path: &Path) -> Result<bool, SourceError> {
+    let source = FsSource::tree(path)?;
+    let Ok(entries) = source.list("/") else { return Ok(true) };
+    let is_directory = |entry: &super::Entry| matches!(entry.kind, FileKind::Directory | FileKind::Link);
+    let has = |entries: &[super::Entry], names: &[&str]| {
+        entries
+            .iter()
+            .any(|entry| entry.name == SOCKET_LIST || names.contains(&entry.name.as_str()) && is_directory(entry))
+    };
+    if has(&entries, &CERTAIN_DIRECTORIES) {
+        return Ok(true);
+    }
+    let holds_hosts = entries
+        .iter()
+        .filter(|entry| entry.kind == FileKind::Directory)
+        .take(256)
+        .any(|entry| source.list(&format!("/{}", entry.name)).is_ok_and(|inner| has(&inner, &CERTAIN_DIRECTORIES)));
+    if holds_hosts {
+        return Ok(true);
+    }
+    // A tree may hold but one of a host's directories; a repository has others beside it.
+    let has_others = entries.iter().any(|entry| !ROOT_DIRECTORIES.contains(&entry.name.as_str()));
+    Ok(has(&entries, &ROOT_DIRECTORIES) && !(has_others && folder::holds_files(&source)))
 }
 
 /// A directory or file of this machine.

@@ -92,7 +92,7 @@ impl Host {
     fn build(&self) -> Vec<Component> {
         build(&Evidence {
             processes: &self.processes,
-            static_pods: &self.pods,
+            static_pods: self.pods.as_deref().unwrap_or_default(),
             units: &self.units,
             scripts: &self.scripts,
             kubelet_configuration: &self.kubelet,
@@ -264,8 +264,13 @@ fn etcd_takes_variables_beneath_flags_and_a_file_above_both() {
 fn the_kubelets_file_stands_beneath_its_flags() {
     let unit = "[Service]\nExecStart=/usr/bin/kubelet --config=/k.yaml --cgroup-driver=cgroupfs\n";
     let mut host = Host::of(MemorySource::new("w1").file("/etc/systemd/system/kubelet.service", unit));
-    assert_eq!(kubelet_config_path(&host.units, &host.processes), "/k.yaml");
-    assert_eq!(kubelet_config_path(&[], &host.processes), "/var/lib/kubelet/config.yaml");
+    let none = Files::new(Arc::new(MemorySource::new("w1")));
+    assert_eq!(kubelet_paths(&none, &host.units, &host.processes).configuration, "/k.yaml");
+    assert_eq!(kubelet_paths(&none, &[], &host.processes).configuration, "/var/lib/kubelet/config.yaml");
+    // Before 1.8 it named static pods.
+    let old = Files::new(Arc::new(MemorySource::new("w1").file("/k.yaml/etcd.yaml", "")));
+    let paths = kubelet_paths(&old, &host.units, &host.processes);
+    assert_eq!((paths.configuration.as_str(), paths.manifests), ("", vec!["/k.yaml".to_owned()]));
     host.kubelet = Ok(Some(document(&[
         ("cgroupDriver", "systemd"),
         ("clusterDNS.0", "10.96.0.10"),

@@ -41,14 +41,15 @@ pub(super) fn collect(
                 continue;
             }
             let Ok(file) = files.text(&path) else { continue };
+            let path = &*file.path;
             if !file.text.contains("kubeadm.k8s.io/") {
                 continue;
             }
-            let parsed = config_document::parse(&path, &file.text);
+            let parsed = config_document::parse(path, &file.text);
             let kubeadms = |document: &ConfigDocument| document.api_version.value.starts_with("kubeadm.k8s.io/");
             if parsed.documents.iter().any(kubeadms) {
-                problems.add_parsed(&path, parsed.problems);
-                note_invalid(problems, &path, parsed.invalid, invalid_files);
+                problems.add_parsed(path, parsed.problems);
+                note_invalid(problems, path, parsed.invalid, invalid_files);
                 found.extend(parsed.documents);
             }
         }

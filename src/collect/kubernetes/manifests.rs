@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::super::{Files, Problems};
 use crate::facts::kubernetes::StaticPod;
-use crate::origin::{Fact, Origin, Unknown};
+use crate::origin::{Origin, Unknown};
 use crate::parse::static_pod;
 use crate::source::{Entry, FileKind, ReadError};
 
@@ -22,19 +22,25 @@ const SIZE_LIMIT: usize = 10 << 20;
 /// Files of one directory; a node has a handful.
 const FILE_LIMIT: usize = 500;
 
-/// The Pods of the named directories, or of the usual ones when none is named. Unknown when one of them, or a file in it,
-/// could not be read.
+/// What manifest directories hold.
+pub(super) struct Found {
+    pub pods: Vec<StaticPod>,
+    /// Directories and files that could not be read, and those that the source does not cover when it covers none.
+    pub unread: Vec<Unknown>,
+}
+
+/// The Pods of the named directories, or of the usual ones when none is named.
 pub(super) fn collect(
     files: &Files,
     problems: &Problems,
     named: &[String],
     invalid: &mut Vec<(Origin, String)>,
-) -> Fact<Vec<StaticPod>> {
+) -> Found {
     let named: BTreeSet<&str> = named.iter().map(|path| trimmed(path)).collect();
     let directories: Vec<&str> =
         if named.is_empty() { USUAL_DIRECTORIES.to_vec() } else { named.into_iter().collect() };
     let mut pods = Vec::new();
-    let mut unknown: Option<Unknown> = None;
+    let mut unread = Vec::new();
     let mut not_covered = None;
     let mut looked = false;
     for directory in directories {
@@ -57,7 +63,7 @@ pub(super) fn collect(
                 continue;
             }
             Err(error) => {
-                unknown.get_or_insert(error.unknown());
+                unread.push(error.unknown());
                 continue;
             }
         };
@@ -68,15 +74,17 @@ pub(super) fn collect(
         }
         for path in paths.into_iter().take(FILE_LIMIT) {
             if let Err(error) = read(files, problems, &path, &mut pods, invalid) {
-                unknown.get_or_insert(error.unknown());
+                unread.push(error.unknown());
             }
         }
     }
-    match (unknown, not_covered) {
-        (Some(unknown), _) => Err(unknown),
-        (None, Some(error)) if !looked => Err(error.unknown()),
-        _ => Ok(pods),
+    if let Some(error) = not_covered
+        && !looked
+        && unread.is_empty()
+    {
+        unread.push(error.unknown());
     }
+    Found { pods, unread }
 }
 
 /// Something else in the place of a manifest. A directory may well be one on purpose, unless its name says otherwise.
@@ -106,6 +114,8 @@ fn read(
         Err(ReadError::WrongKind { .. } | ReadError::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
+    // A file that was given without a host is told by the name that the user has it under.
+    let path = &*file.path;
     if file.text.len() > SIZE_LIMIT {
         let why = format!("{} bytes, more than the {SIZE_LIMIT} that the kubelet reads", file.text.len());
         invalid.push((Origin::file(path, None), why));

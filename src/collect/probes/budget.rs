@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::facts::probe::DID_NOT_ANSWER;
 use crate::origin::{Fact, Unknown};
 
 /// The most that one answer is waited for: long for a healthy service, and it leaves time for a second question.
@@ -23,6 +24,11 @@ impl Budget {
     /// One that begins now.
     pub fn new(deadline: Duration) -> Budget {
         Budget { ends: Instant::now() + deadline, each: EACH.min(deadline.mul_f32(0.6)) }
+    }
+
+    /// How long one answer is waited for at most.
+    pub fn patience(&self) -> Duration {
+        self.each
     }
 
     /// When everything is over.
@@ -60,7 +66,7 @@ pub fn no_answer(waited: Duration) -> String {
         return NOT_ASKED.to_owned();
     }
     let text = format!("{:.1}", waited.as_secs_f64());
-    format!("did not answer in {} s", text.strip_suffix(".0").unwrap_or(&text))
+    format!("{DID_NOT_ANSWER} in {} s", text.strip_suffix(".0").unwrap_or(&text))
 }
 
 #[cfg(test)]

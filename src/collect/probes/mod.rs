@@ -98,6 +98,7 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
     let (connects, handshakes): (Vec<ConnectAnswer>, Vec<Vec<TlsAnswer>>) = dials.answers().await.into_iter().unzip();
     Probes {
         taken: true,
+        patience_ms: budget.patience().as_millis() as u64,
         connects,
         handshakes: handshakes.into_iter().flatten().collect(),
         etcd: etcd.answers().await,

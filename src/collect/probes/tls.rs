@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsConnector;
 
 use crate::facts::certificates::Certificate;
+use crate::facts::probe::{HUNG_UP, TLS_ALERT};
 use crate::origin::{Fact, Unknown};
 
 use super::budget::{Budget, no_answer};
@@ -223,9 +224,9 @@ fn describe_io(error: &io::Error) -> String {
         return describe(tls);
     }
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => "closed the connection during the handshake".to_owned(),
+        io::ErrorKind::UnexpectedEof => format!("closed {HUNG_UP}"),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            "reset the connection during the handshake".to_owned()
+            format!("reset {HUNG_UP}")
         }
         _ => tcp::plain(error),
     }
@@ -234,7 +235,7 @@ fn describe_io(error: &io::Error) -> String {
 /// `TLS alert: certificate required`, or rustls' own words.
 pub fn describe(error: &rustls::Error) -> String {
     match error {
-        rustls::Error::AlertReceived(alert) => format!("TLS alert: {}", alert_words(*alert)),
+        rustls::Error::AlertReceived(alert) => format!("{TLS_ALERT}: {}", alert_words(*alert)),
         rustls::Error::InvalidMessage(_) => format!("answered with something that is not TLS: {error}"),
         other => other.to_string(),
     }

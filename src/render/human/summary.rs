@@ -15,8 +15,21 @@ const NAMES: usize = 4;
 pub fn render(context: &Context<'_>, out: &mut String) {
     hosts(context, out);
     counts(context, out);
+    unopened(context, out);
     unjudged(context, out);
     problems(context, out);
+}
+
+fn unopened(context: &Context<'_>, out: &mut String) {
+    let lines: Vec<String> = context.report.unopened.iter().map(|unopened| escape(&unopened.message)).collect();
+    if !lines.is_empty() {
+        section(
+            context,
+            context.words.pick("could not be opened, and was not judged", "无法打开，未作判断"),
+            &lines,
+            out,
+        );
+    }
 }
 
 fn hosts(context: &Context<'_>, out: &mut String) {
@@ -67,10 +80,18 @@ fn counts(context: &Context<'_>, out: &mut String) {
             "没有可判断的内容：没有规则适用于所给的来源",
         );
         Some(paint.strong(text))
-    } else if counts.unknown == 0 && report.problems.is_empty() {
+    } else if counts.unknown == 0 && report.problems.is_empty() && report.unopened.is_empty() {
         Some(paint.good(words.pick("nothing wrong was found", "未发现问题")))
     } else {
         let mut but = Vec::new();
+        if !report.unopened.is_empty() {
+            but.push(words.count(
+                report.unopened.len(),
+                "source could not be opened",
+                "sources could not be opened",
+                "个来源无法打开",
+            ));
+        }
         if counts.unknown > 0 {
             but.push(words.count(
                 counts.unknown,

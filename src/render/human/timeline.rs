@@ -256,7 +256,8 @@ mod tests {
             left_out: vec![("/var/log/pods".to_owned(), "permission denied: run as root".to_owned())],
         };
         let at = "2023-11-14T22:13:20Z".parse().unwrap();
-        let text = printer(false).summary(&Timeline { at, hosts: vec![host], events: Vec::new() });
+        let text =
+            printer(false).summary(&Timeline { at, hosts: vec![host], unopened: Vec::new(), events: Vec::new() });
         assert_eq!(
             text,
             "no event that a rule knows\n\nm1: read 2 logs, 12 lines, 1.5 MB\n  \

@@ -18,6 +18,7 @@ pub struct Report {
     /// The time that dates were judged against, RFC 3339.
     pub at: String,
     pub hosts: Vec<Host>,
+    pub unopened: Vec<Unopened>,
     /// Root causes first, each followed by its consequences.
     pub findings: Vec<Finding>,
     pub unknown: Vec<Unknown>,
@@ -38,6 +39,13 @@ pub struct Host {
     pub source: String,
     pub kind: &'static str,
     pub roles: Vec<String>,
+}
+
+/// A source that was named and could not be opened.
+#[derive(Debug, Serialize)]
+pub struct Unopened {
+    pub source: String,
+    pub message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -167,6 +175,11 @@ impl Report {
                     kind: kind(host.kind),
                     roles: host.roles.clone(),
                 })
+                .collect(),
+            unopened: report
+                .unopened
+                .iter()
+                .map(|unopened| Unopened { source: unopened.source.clone(), message: unopened.message.clone() })
                 .collect(),
             findings: report
                 .findings

@@ -20,7 +20,51 @@ const REMOVED: [(&str, u32); 6] = [
     ("PersistentVolumeLabel", 31),
 ];
 
-fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+/// The plug-ins that some release of Kubernetes has had (`plugins.go` of kube-apiserver), without those taken out above.
+const KNOWN: [&str; 40] = [
+    "AlwaysAdmit",
+    "AlwaysDeny",
+    "AlwaysPullImages",
+    "CertificateApproval",
+    "CertificateSigning",
+    "CertificateSubjectRestriction",
+    "ClusterTrustBundleAttest",
+    "DefaultIngressClass",
+    "DefaultStorageClass",
+    "DefaultTolerationSeconds",
+    "DenyEscalatingExec",
+    "DenyExecOnPrivileged",
+    "DenyServiceExternalIPs",
+    "EventRateLimit",
+    "ExtendedResourceToleration",
+    "ImagePolicyWebhook",
+    "LimitPodHardAntiAffinityTopology",
+    "LimitRanger",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
+    "NamespaceAutoProvision",
+    "NamespaceExists",
+    "NamespaceLifecycle",
+    "NodeRestriction",
+    "OwnerReferencesPermissionEnforcement",
+    "PVCProtection",
+    "PersistentVolumeClaimResize",
+    "PodNodeSelector",
+    "PodPreset",
+    "PodSecurity",
+    "PodTolerationRestriction",
+    "PodTopologyLabels",
+    "Priority",
+    "ResourceQuota",
+    "RuntimeClass",
+    "ServiceAccount",
+    "StorageObjectInUseProtection",
+    "TaintNodesByCondition",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+];
+
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { return };
     let old = apiserver.flag_in_file("admission-control");
     let new = ["enable-admission-plugins", "disable-admission-plugins"]
@@ -46,7 +90,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     for flag in ["enable-admission-plugins", "admission-control"] {
         for item in apiserver.flag_in_file(flag).map(split_items).unwrap_or_default() {
-            judge_plugin(host, apiserver, flag, &item, verdict);
+            judge_plugin(context, host, apiserver, flag, &item, verdict);
         }
     }
     if verdict.passes == 0
@@ -57,12 +101,33 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
 }
 
-fn judge_plugin(host: &Host, apiserver: &Component, flag: &str, item: &Sourced<String>, verdict: &mut Verdict) {
-    let Some((name, minor)) = REMOVED.into_iter().find(|(name, _)| *name == item.value) else { return verdict.pass() };
+fn judge_plugin(
+    context: &Context<'_>,
+    host: &Host,
+    apiserver: &Component,
+    flag: &str,
+    item: &Sourced<String>,
+    verdict: &mut Verdict,
+) {
+    let Some((name, minor)) = REMOVED.into_iter().find(|(name, _)| *name == item.value) else {
+        // Builds of their own have plug-ins of their own, so only what looks like a slip counts.
+        let meant = meant_by(&item.value).filter(|_| apiserver.pid.is_none());
+        let Some(meant) = meant else { return verdict.pass() };
+        return verdict.fail(
+            Draft::new()
+                .message("misspelt")
+                .subject(&item.value)
+                .value("misspelt", &item.value)
+                .value("meant", meant)
+                .value("flag", flag)
+                .maybe_value("file", file_of(item))
+                .at(&host.name, &item.origin, format!("{meant} is meant")),
+        );
+    };
     match apiserver.is_at_least(1, minor) {
         Some(false) => verdict.pass(),
         // It runs, so it knows the plug-in.
-        _ if apiserver.pid.is_some() => verdict.pass(),
+        _ if apiserver.pid.is_some() && context.kubernetes_version.is_none() => verdict.pass(),
         None => {
             verdict.unknown(Unknown::new("kube-apiserver's release", format!("nothing says whether it has {name}")))
         }
@@ -76,5 +141,44 @@ fn judge_plugin(host: &Host, apiserver: &Component, flag: &str, item: &Sourced<S
                 .maybe_value("file", file_of(item))
                 .at(&host.name, &item.origin, format!("taken out in 1.{minor}")),
         ),
+    }
+}
+
+/// The plug-in that an unknown name differs from by its case or by one letter.
+fn meant_by(name: &str) -> Option<&'static str> {
+    let known = || KNOWN.into_iter().chain(REMOVED.into_iter().map(|(removed, _)| removed));
+    if known().any(|known| known == name) {
+        return None;
+    }
+    known().find(|known| known.eq_ignore_ascii_case(name) || is_one_letter_apart(known.as_bytes(), name.as_bytes()))
+}
+
+/// Whether one letter more, less or other makes `a` of `b`.
+fn is_one_letter_apart(a: &[u8], b: &[u8]) -> bool {
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[same..], &b[same..]);
+    let same = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    a.len() - same <= 1 && b.len() - same <= 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant_by;
+
+    #[test]
+    fn slips_are_told_from_other_names() {
+        for (name, meant) in [
+            ("LimitRangers", Some("LimitRanger")),
+            ("LimitRange", Some("LimitRanger")),
+            ("NodeRestricton", Some("NodeRestriction")),
+            ("serviceaccount", Some("ServiceAccount")),
+            ("ResourseQuota", Some("ResourceQuota")),
+            ("NodeRestriction", None),
+            ("PodSecurityPolicy", None),
+            ("RestrictedEndpointsAdmission", None),
+            ("", None),
+        ] {
+            assert_eq!(meant_by(name), meant, "{name}");
+        }
     }
 }

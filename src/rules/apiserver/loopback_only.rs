@@ -65,7 +65,8 @@ fn insecure(context: &Context<'_>, host: &Host, apiserver: &Component, layer: &L
     if port.is_some_and(|port| port.value == "0") {
         return None;
     }
-    let dialled_by = Some(dialled_by_http(context, host)?);
+    let port = port.map_or(Some(8080), |port| port.value.parse().ok());
+    let dialled_by = Some(dialled_by_http(context, host).or_else(|| balanced_by(context, host, port?))?);
     for flag in ["insecure-bind-address", "address"] {
         if layer.flags.contains_key(flag) {
             return loopback_flag(layer, flag).map(|setting| Setting { dialled_by, ..setting });
@@ -138,6 +139,20 @@ fn dialled_by_http(context: &Context<'_>, host: &Host) -> Option<(String, Source
             Url::parse(&item.value).is_some_and(|url| url.scheme != "https" && leads_to(client, &url, host))
         });
         dialled.map(|item| (client.name.clone(), item))
+    })
+}
+
+/// Which other host's proxy hands connections to this port of the host, and where it says so.
+fn balanced_by(context: &Context<'_>, host: &Host, port: u16) -> Option<(String, Sourced<String>)> {
+    context.cluster.hosts.iter().filter(|proxy| proxy.name != host.name).find_map(|proxy| {
+        let balancers = [&proxy.load_balancers.haproxy, &proxy.load_balancers.nginx];
+        let frontends = balancers.into_iter().filter_map(|found| found.as_ref().ok()?.as_ref());
+        let mut backends = frontends.flat_map(|found| &found.frontends).flat_map(|frontend| &frontend.backends);
+        let found = backends.find(|backend| {
+            let url = Url::parse(&backend.address.value).filter(|url| url.port == Some(port));
+            !backend.disabled && url.is_some_and(|url| leads_to(proxy, &url, host))
+        })?;
+        Some((proxy.name.clone(), found.address.clone()))
     })
 }
 

@@ -2,18 +2,30 @@
 
 mod address_not_local;
 mod admission_invalid;
+mod audit_log_unwritable;
+mod count_mismatch;
+mod etcd_unreachable;
 mod insecure_exposed;
 mod insecure_port_removed;
 mod loopback_only;
+mod node_port_range_conflict;
 mod not_running;
+mod probe_refused;
+mod service_range_invalid;
 
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
     &address_not_local::DETECTOR,
     &admission_invalid::DETECTOR,
+    &etcd_unreachable::DETECTOR,
+    &audit_log_unwritable::DETECTOR,
+    &count_mismatch::DETECTOR,
     &insecure_exposed::DETECTOR,
     &insecure_port_removed::DETECTOR,
     &loopback_only::DETECTOR,
+    &node_port_range_conflict::DETECTOR,
     &not_running::DETECTOR,
+    &probe_refused::DETECTOR,
+    &service_range_invalid::DETECTOR,
 ];

@@ -12,7 +12,7 @@ pub(super) const DETECTOR: Detector =
     Detector { id: "cgroup-controller-missing", judge: Judge::Host(judge), refine: None };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
-    if !runs_containers(host) && !context.preflight {
+    if !runs_containers(host) && !context.is_preflight() {
         return;
     }
     let Some(cgroups) = verdict.known(&host.system.cgroups) else { return };

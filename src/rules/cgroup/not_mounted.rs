@@ -13,7 +13,7 @@ pub(super) const DETECTOR: Detector =
     Detector { id: "cgroup-not-mounted", judge: Judge::Host(judge), refine: Some(refine) };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
-    if !runs_containers(host) && !context.preflight {
+    if !runs_containers(host) && !context.is_preflight() {
         return;
     }
     let Some(cgroups) = verdict.known(&host.system.cgroups) else { return };

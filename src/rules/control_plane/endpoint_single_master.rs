@@ -25,6 +25,11 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if masters.len() < 2 || !are_one_cluster(&masters) {
         return;
     }
+    if CLIENTS.iter().any(|name| host.component(*name).is_some()) {
+        for unread in &host.kubernetes.unread_kubeconfigs {
+            verdict.unknown(unread.clone());
+        }
+    }
     let edges: Vec<Edge> =
         topology::edges(context.cluster).into_iter().filter(|edge| edge.client_host == host.name).collect();
     for name in CLIENTS {

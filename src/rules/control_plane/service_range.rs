@@ -51,6 +51,16 @@ fn differ(one: &BTreeSet<IpNet>, other: &BTreeSet<IpNet>) -> bool {
 }
 
 fn judge_mismatch(context: &Context<'_>, verdict: &mut Verdict) {
+    for host in &context.cluster.hosts {
+        for name in [ComponentName::KubeApiserver, ComponentName::KubeControllerManager] {
+            let Some(component) = host.component(name).filter(|component| component.flag(FLAG).is_none()) else {
+                continue;
+            };
+            if let Some(unread) = component.unread.first() {
+                verdict.unknown(unread.clone());
+            }
+        }
+    }
     let apiservers = ranges(context.cluster, ComponentName::KubeApiserver);
     let Some(first) = apiservers.first() else { return };
     for apiserver in &apiservers[1..] {

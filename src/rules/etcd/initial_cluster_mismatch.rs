@@ -56,13 +56,14 @@ fn draft(host: &Host, etcd: &Component, item: &UrlItem, message: &str) -> Draft 
 
 fn judge_itself(host: &Host, etcd: &Component, list: &[UrlItem], verdict: &mut Verdict) {
     let Some(first) = list.first() else { return };
-    if let Some(name) = etcd.flag_or_default("name") {
+    // A name without text comes of a variable that is not set, which is a fault of its own.
+    if let Some(name) = etcd.flag_or_default("name").filter(|name| !name.value.is_empty()) {
         let own: Vec<&UrlItem> = list.iter().filter(|item| item.named.as_deref() == Some(&name.value)).collect();
         if own.is_empty() {
             let names: BTreeSet<String> = list.iter().filter_map(|item| item.named.clone()).collect();
             let names: Vec<String> = names.into_iter().collect();
             let mut draft = draft(host, etcd, first, "name_missing")
-                .value("name", &name.value)
+                .value("name", if name.value.is_empty() { "\"\"" } else { &name.value })
                 .value("names", in_words(&names))
                 .at(&host.name, &first.item.origin, format!("names {}", in_words(&names)));
             if let Some(name) = etcd.flag_in_file("name") {
@@ -72,8 +73,10 @@ fn judge_itself(host: &Host, etcd: &Component, list: &[UrlItem], verdict: &mut V
         } else {
             judge_own_urls(host, etcd, &own, verdict);
         }
-    } else {
+    } else if etcd.flag("name").is_none() {
         verdict.unknown(Unknown::new("etcd's name", "what may set it could not be read"));
+    } else {
+        verdict.unknown(Unknown::new("etcd's name", "it is given as empty"));
     }
     // One URL for two names: etcd refuses the list.
     let mut names_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

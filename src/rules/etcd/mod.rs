@@ -2,10 +2,14 @@
 
 mod address_not_local;
 mod advertise_loopback;
+mod api_version_mismatch;
+mod cluster_id_mismatch;
 mod data_dir_unusable;
+mod endpoint_unreachable;
 mod force_new_cluster;
 mod initial_cluster_mismatch;
 mod listen_url_hostname;
+mod member_already_bootstrapped;
 mod member_unknown;
 mod membership;
 mod not_running;
@@ -14,20 +18,26 @@ mod quorum_fragile;
 mod quorum_lost;
 mod scheme_mismatch;
 mod settings;
+mod version_unsupported;
 
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
     &address_not_local::DETECTOR,
     &advertise_loopback::DETECTOR,
+    &api_version_mismatch::DETECTOR,
+    &cluster_id_mismatch::DETECTOR,
     &data_dir_unusable::DETECTOR,
+    &endpoint_unreachable::DETECTOR,
     &force_new_cluster::DETECTOR,
     &initial_cluster_mismatch::DETECTOR,
     &listen_url_hostname::DETECTOR,
+    &member_already_bootstrapped::DETECTOR,
     &member_unknown::DETECTOR,
     &not_running::DETECTOR,
     &plaintext_exposed::DETECTOR,
     &quorum_fragile::DETECTOR,
     &quorum_lost::DETECTOR,
     &scheme_mismatch::DETECTOR,
+    &version_unsupported::DETECTOR,
 ];

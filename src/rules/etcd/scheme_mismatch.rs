@@ -8,7 +8,7 @@ use crate::facts::component::{Component, ComponentName, split_items};
 use crate::facts::{Cluster, Host};
 use crate::origin::Sourced;
 use crate::report::Severity;
-use crate::rules::support::{Url, file_of, resolve};
+use crate::rules::support::{Url, file_of, in_words, resolve};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "etcd-scheme-mismatch", judge: Judge::Host(judge), refine: None };
@@ -41,9 +41,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for (name, flag) in [(ComponentName::KubeApiserver, "etcd-servers"), (ComponentName::Flanneld, "etcd-endpoints")] {
         let Some(client) = host.component(name) else { continue };
         let Some(value) = client.flag_in_file(flag) else { continue };
-        for item in split_items(value) {
-            judge_client(context.cluster, host, (client, flag, &item), verdict);
-        }
+        judge_client(context.cluster, host, (client, flag, &split_items(value)), verdict);
     }
 }
 
@@ -84,6 +82,11 @@ fn judge_dialled(
     let is_own = flag != "initial-cluster" || item.named == own_name;
     let member = if is_own { Some((host, etcd)) } else { member_at(cluster, host, &item.url) };
     let Some((server, its_etcd)) = member else { return };
+    // A member that contradicts itself is told of itself, and nobody who dials it as it says.
+    let its_own = urls(its_etcd, "initial-advertise-peer-urls");
+    if !is_own && its_own.iter().any(|item| contrary(its_etcd, listened, &item.url).is_some()) {
+        return;
+    }
     let Some(other) = contrary(its_etcd, listened, &item.url) else { return verdict.pass() };
     let mut draft = draft(host, (flag, &item.text, &item.item), server, (listened, &other));
     draft = located(draft, etcd, flag, &item.item);
@@ -94,25 +97,55 @@ fn judge_dialled(
     verdict.fail(draft);
 }
 
+/// The members that a client dials by the wrong scheme are one fault: they stand in one flag.
 fn judge_client(
     cluster: &Cluster,
     host: &Host,
-    (client, flag, item): (&Component, &str, &Sourced<String>),
+    (client, flag, items): (&Component, &str, &[Sourced<String>]),
     verdict: &mut Verdict,
 ) {
-    let Some(url) = Url::parse(&item.value).filter(|url| matches!(url.scheme.as_str(), "http" | "https")) else {
-        return;
-    };
-    let Some((server, etcd)) = member_at(cluster, host, &url) else { return };
-    if urls(etcd, "listen-client-urls").is_empty() {
-        return;
+    let mut wrong: Vec<(&Sourced<String>, &Host, UrlItem)> = Vec::new();
+    for item in items {
+        let Some(url) = Url::parse(&item.value).filter(|url| matches!(url.scheme.as_str(), "http" | "https")) else {
+            continue;
+        };
+        let Some((server, etcd)) = member_at(cluster, host, &url) else { continue };
+        if urls(etcd, "listen-client-urls").is_empty() {
+            continue;
+        }
+        match contrary(etcd, "listen-client-urls", &url) {
+            Some(other) => wrong.push((item, server, other)),
+            None => verdict.pass(),
+        }
     }
-    let Some(other) = contrary(etcd, "listen-client-urls", &url) else { return verdict.pass() };
-    let draft = draft(host, (flag, &item.value, item), server, ("listen-client-urls", &other))
+    let Some((first, server, other)) = wrong.first() else { return };
+    let dialled: Vec<String> = wrong.iter().map(|(item, ..)| item.value.clone()).collect();
+    let edits: Vec<String> = wrong
+        .iter()
+        .filter_map(|(item, _, other)| {
+            let (_, rest) = item.value.split_once("://")?;
+            Some(format!("-e 's#{}#{}://{rest}#'", item.value, other.url.scheme))
+        })
+        .collect();
+    let mut draft = draft(host, (flag, &first.value, first), server, ("listen-client-urls", other))
+        .subject(flag)
         .value("client", client.name.name())
-        .value("flag", flag)
-        .maybe_value("file", file_of(item));
-    verdict.fail(draft.message("client"));
+        .value("urls", in_words(&dialled))
+        .value("edits", edits.join(" "))
+        .maybe_value("file", file_of(first));
+    for (item, server, other) in wrong.iter().skip(1) {
+        draft = evidence(draft, host, item, server, other);
+    }
+    verdict.fail(draft.message(if wrong.len() > 1 { "client_several" } else { "client" }));
+}
+
+fn evidence(draft: Draft, host: &Host, item: &Sourced<String>, server: &Host, other: &UrlItem) -> Draft {
+    let scheme = other.url.scheme.as_str();
+    draft.at(&host.name, &item.origin, format!("{} listens with {scheme} there", server.name)).at(
+        &server.name,
+        &other.item.origin,
+        format!("{scheme} on this port"),
+    )
 }
 
 fn draft(
@@ -123,16 +156,16 @@ fn draft(
 ) -> Draft {
     let scheme = other.url.scheme.as_str();
     let new_url = text.split_once("://").map(|(_, rest)| format!("{scheme}://{rest}"));
-    Draft::new()
-        .subject(format!("{flag}={text}"))
+    let draft = Draft::new()
+        .subject(format!("{}: {}", server.name, other.text))
         .value("url", text)
         .value("listen_flag", listened)
         .value("listen_url", &other.text)
         .value("server", &server.name)
         .value("scheme", scheme)
-        .maybe_value("new_url", new_url)
-        .at(&host.name, &item.origin, format!("{} listens with {scheme} there", server.name))
-        .at(&server.name, &other.item.origin, format!("{scheme} on this port"))
+        .value("flag", flag)
+        .maybe_value("new_url", new_url);
+    evidence(draft, host, item, server, other)
 }
 
 /// https without a certificate: etcd exits. http with one: etcd ignores the certificate and says so.

@@ -1,7 +1,21 @@
 //! Rules of the operating system, one file each.
 
+mod clock_unsynchronized;
+mod hostname_unresolvable;
+mod identity_duplicated;
+pub(super) mod kernel_module_missing;
+mod limit_too_low;
 mod no_default_route;
+mod port_in_use;
 
 use super::Detector;
 
-pub(super) const DETECTORS: &[&Detector] = &[&no_default_route::DETECTOR];
+pub(super) const DETECTORS: &[&Detector] = &[
+    &clock_unsynchronized::DETECTOR,
+    &identity_duplicated::DETECTOR,
+    &port_in_use::DETECTOR,
+    &hostname_unresolvable::DETECTOR,
+    &kernel_module_missing::DETECTOR,
+    &limit_too_low::DETECTOR,
+    &no_default_route::DETECTOR,
+];

@@ -23,7 +23,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                 document.get(path).is_some_and(|address| address.value != "0.0.0.0" && !address.value.is_empty())
             })
     });
-    if apiserver.is_none() && (!context.preflight || kubeadm_names_an_address) {
+    if apiserver.is_none() && (!context.is_preflight() || kubeadm_names_an_address) {
         return;
     }
     if apiserver.is_some_and(|apiserver| is_given_an_address(host, apiserver)) {

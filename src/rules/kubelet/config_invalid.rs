@@ -22,7 +22,24 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     match &host.kubernetes.kubelet_configuration {
         Ok(Some(_)) if verdict.drafts.is_empty() => verdict.pass(),
+        Ok(None) => judge_absent(host, path, verdict),
         Err(unknown) if verdict.drafts.is_empty() && kubelet.is_some() => verdict.unknown(unknown.clone()),
         _ => {}
+    }
+}
+
+/// A flag names the file and there is none. Before kubeadm init or join that is how each packaged kubelet waits, so only a
+/// host that has joined, and has the kubelet's kubeconfig, lacks something.
+fn judge_absent(host: &Host, path: &str, verdict: &mut Verdict) {
+    let flag = host.component(ComponentName::Kubelet).and_then(|kubelet| kubelet.flag("config"));
+    let has_joined = host.kubernetes.kubeconfigs.iter().any(|kubeconfig| kubeconfig.path.ends_with("/kubelet.conf"));
+    if let (Some(flag), true) = (flag, has_joined) {
+        verdict.fail(
+            Draft::new().subject(path).value("file", path).value("reason", "there is no such file").message("file").at(
+                &host.name,
+                &flag.origin,
+                "no such file",
+            ),
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Rules of the kubelet, one file each.
 
+mod allocatable_invalid;
+mod apiserver_unreachable;
+mod bootstrap_failed;
 mod config_invalid;
 mod not_running;
 pub mod runtime;
@@ -9,6 +12,9 @@ mod static_pod_duplicated;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &apiserver_unreachable::DETECTOR,
+    &allocatable_invalid::DETECTOR,
+    &bootstrap_failed::DETECTOR,
     &config_invalid::DETECTOR,
     &not_running::DETECTOR,
     &runtime_unreachable::DETECTOR,

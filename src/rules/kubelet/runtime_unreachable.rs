@@ -3,9 +3,10 @@
 use super::runtime::chosen;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::component::ComponentName;
-use crate::origin::Unknown;
-use crate::rules::support::{file_of, is_running};
+use crate::facts::component::{Component, ComponentName};
+use crate::facts::versions::line;
+use crate::origin::{Origin, Unknown};
+use crate::rules::support::{at_least, file_of, is_running};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -14,8 +15,70 @@ pub(super) const DETECTOR: Detector =
 /// Fewer processes than this are a part of /proc, not the host's.
 const FEWEST: usize = 3;
 
-fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+/// What works today and does not after an upgrade to the release that is asked about: docker without an endpoint is
+/// reached through dockershim, which 1.24 lost; from 1.26 on the kubelet speaks version 1 of the runtime interface alone,
+/// which containerd has since 1.6.
+fn judge_upgrade(host: &Host, kubelet: &Component, verdict: &mut Verdict) {
+    let Some(asked) = &kubelet.version else { return };
+    let mut installed = kubelet.clone();
+    installed.version.clone_from(&kubelet.installed);
+    let today = chosen(host, &installed);
+    let by_dockershim = today.is_some_and(|today| today.runtime == ComponentName::Dockerd && today.endpoint.is_none());
+    if by_dockershim && kubelet.is_at_least(1, 24) == Some(true) {
+        let named = ["container-runtime", "network-plugin", "docker-endpoint", "cni-bin-dir"];
+        let flag = named.iter().find_map(|flag| kubelet.flag_in_file(flag));
+        let place = flag.or(kubelet.installed.as_ref()).unwrap_or(asked);
+        verdict.fail(
+            Draft::new()
+                .message("upgrade_dockershim")
+                .value("runtime", "dockerd")
+                .value("version", &asked.value)
+                .maybe_value("file", file_of(place))
+                .at(&host.name, &place.origin, "docker is reached through dockershim, which is gone since 1.24"),
+        );
+    }
+    let Some(Ok(answer)) = &host.probes.cri else { return };
+    let Some(containerd) = answer.runtime.strip_prefix("containerd ") else { return };
+    if kubelet.is_at_least(1, 26) == Some(true) && line(containerd).is_some_and(|line| line < (1, 6)) {
+        verdict.fail(
+            Draft::new()
+                .message("upgrade_containerd")
+                .value("runtime", "containerd")
+                .value("containerd", containerd)
+                .value("version", &asked.value)
+                .at(&host.name, &Origin::answer(answer.socket.as_str()), "1.6 is the oldest with version 1 of the CRI"),
+        );
+    }
+}
+
+/// The socket that kubeadm's configuration names, which is all that a repository shows of a runtime.
+fn judge_kubeadm_socket(asked: &str, host: &Host, verdict: &mut Verdict) {
+    for document in &host.kubernetes.kubeadm_configuration {
+        let Some(socket) = document.get("nodeRegistration.criSocket") else { continue };
+        if at_least(asked, 1, 24) && socket.value.contains("dockershim") {
+            verdict.fail(
+                Draft::new()
+                    .subject(&socket.value)
+                    .message("upgrade_dockershim")
+                    .value("runtime", "dockerd")
+                    .value("version", asked)
+                    .maybe_value("file", file_of(socket))
+                    .at(&host.name, &socket.origin, "nothing serves it since 1.24"),
+            );
+        } else {
+            verdict.pass();
+        }
+    }
+}
+
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    if let Some(asked) = context.kubernetes_version {
+        judge_kubeadm_socket(asked, host, verdict);
+    }
     let Some(kubelet) = host.component(ComponentName::Kubelet) else { return };
+    if context.kubernetes_version.is_some() {
+        judge_upgrade(host, kubelet, verdict);
+    }
     let Some(chosen) = chosen(host, kubelet) else { return };
     let Some(endpoint) = chosen.endpoint else { return };
     let draft = |message: &str| {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::engine::verdict::Verdict;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::load_balancer::{Backend, Frontend};
 use crate::facts::topology::secure_port;
@@ -85,6 +86,21 @@ pub fn listen_address(listen: &str) -> Option<IpAddr> {
     address.parse::<IpAddr>().ok().filter(|address| !address.is_unspecified())
 }
 
+/// Notes which of these balancers' configurations are there and could not be read.
+pub fn note_unread(host: &Host, balancers: &[&str], verdict: &mut Verdict) {
+    let found = &host.load_balancers;
+    let unread = [
+        ("haproxy", found.haproxy.as_ref().err()),
+        ("nginx", found.nginx.as_ref().err()),
+        ("keepalived", found.keepalived.as_ref().err()),
+    ];
+    for (_, unknown) in unread.into_iter().filter(|(balancer, _)| balancers.contains(balancer)) {
+        if let Some(unknown) = unknown {
+            verdict.unknown(unknown.clone());
+        }
+    }
+}
+
 /// Every proxy and LVS service of the host, whatever it stands before.
 pub fn all(host: &Host) -> Vec<Balanced<'_>> {
     let balancers = &host.load_balancers;
@@ -130,16 +146,21 @@ fn is_before_apiservers(cluster: &Cluster, host: &Host, masters: &[Master<'_>], 
     by_backend || (!balanced.backends.is_empty() && dialled_as_apiserver(cluster, host, &balanced.ports()))
 }
 
-/// Whether a kubeconfig of the given hosts dials one of these ports of this host, at an address of its own or a virtual one.
+/// Whether a kubeconfig or component of the given hosts dials one of these ports of this host, at an address of its own or
+/// a virtual one.
 pub fn dialled_as_apiserver(cluster: &Cluster, host: &Host, ports: &[u16]) -> bool {
     let virtual_addresses = virtual_addresses(host);
     cluster.hosts.iter().any(|client| {
-        client
-            .kubernetes
-            .kubeconfigs
-            .iter()
-            .flat_map(|kubeconfig| &kubeconfig.clusters)
-            .filter_map(|entry| Url::parse(&entry.server.as_ref()?.value))
+        let kubeconfigs = client.kubernetes.kubeconfigs.iter().flat_map(|kubeconfig| &kubeconfig.clusters);
+        let named = kubeconfigs.filter_map(|entry| Some(entry.server.as_ref()?.value.clone()));
+        // Before kubeconfigs, flags named the apiserver.
+        let flags = client.components.iter().flat_map(|component| {
+            let items = ["master", "api-servers"].into_iter().flat_map(|flag| component.flag_items(flag));
+            items.map(|item| item.value).collect::<Vec<_>>()
+        });
+        named
+            .chain(flags)
+            .filter_map(|server| Url::parse(&server))
             .filter(|url| ports.contains(&url.port_or_default()))
             .any(|url| {
                 if url.is_loopback() {

@@ -1,6 +1,6 @@
 //! lb-layer7-to-tls: a proxy that speaks HTTP stands before the apiserver's TLS port.
 
-use super::frontends::{Balanced, before_apiservers, masters, unit_of};
+use super::frontends::{Balanced, before_apiservers, masters, note_unread, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::kubernetes::Kubeconfig;
@@ -12,6 +12,7 @@ use crate::rules::{Context, Detector, Judge};
 pub(super) const DETECTOR: Detector = Detector { id: "lb-layer7-to-tls", judge: Judge::Host(judge), refine: None };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    note_unread(host, &["haproxy", "nginx"], verdict);
     let masters = masters(context.cluster);
     for balanced in before_apiservers(context.cluster, host) {
         let Some(frontend) = balanced.frontend else { continue };

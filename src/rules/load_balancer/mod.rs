@@ -2,7 +2,9 @@
 
 mod backend_missing;
 mod frontends;
+mod hairpin;
 mod health_check_missing;
+mod is_single;
 mod layer7_to_tls;
 mod not_running;
 mod server_name_invalid;
@@ -13,7 +15,9 @@ use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
     &backend_missing::DETECTOR,
+    &hairpin::DETECTOR,
     &health_check_missing::DETECTOR,
+    &is_single::DETECTOR,
     &layer7_to_tls::DETECTOR,
     &not_running::DETECTOR,
     &server_name_invalid::DETECTOR,

@@ -1,6 +1,6 @@
 //! lb-server-name-invalid: nginx' server_name with a port in it, which no request's name ever equals.
 
-use super::frontends::all;
+use super::frontends::{all, note_unread};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::rules::{Context, Detector, Judge};
@@ -9,6 +9,7 @@ pub(super) const DETECTOR: Detector =
     Detector { id: "lb-server-name-invalid", judge: Judge::Host(judge), refine: None };
 
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    note_unread(host, &["nginx"], verdict);
     for balanced in all(host) {
         let Some(frontend) = balanced.frontend.filter(|_| balanced.balancer == "nginx") else { continue };
         for name in &frontend.server_names {

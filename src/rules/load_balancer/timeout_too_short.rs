@@ -1,6 +1,6 @@
 //! lb-timeout-too-short: a proxy that cuts connections which are idle between two events.
 
-use super::frontends::{before_apiservers, unit_of};
+use super::frontends::{before_apiservers, note_unread, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::rules::{Context, Detector, Judge};
@@ -11,6 +11,7 @@ pub(super) const DETECTOR: Detector = Detector { id: "lb-timeout-too-short", jud
 const BETWEEN_PINGS: f64 = 30.0;
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    note_unread(host, &["haproxy", "nginx"], verdict);
     for balanced in before_apiservers(context.cluster, host) {
         let Some(frontend) = balanced.frontend else { continue };
         for (side, timeout) in [("client", &frontend.client_timeout), ("server", &frontend.server_timeout)] {

@@ -2,6 +2,7 @@
 //! not trust, or gives pods an authority that has not issued what the apiserver serves.
 
 use super::inventory::{flag_file, leads_to, readable};
+use super::same_cluster::are_one;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::certificates::CertificateFile;
@@ -13,16 +14,12 @@ use crate::rules::{Context, Detector, Judge};
 pub(super) const DETECTOR: Detector =
     Detector { id: "cluster-signing-mismatch", judge: Judge::Host(judge), refine: None };
 
-fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     use ComponentName::{KubeApiserver, KubeControllerManager};
     let signing = read(host, KubeControllerManager, "cluster-signing-cert-file", verdict);
     let client_ca = read(host, KubeApiserver, "client-ca-file", verdict);
     if let (Some((signing, authority)), Some((client_ca, trusted))) = (signing, client_ca) {
-        let known = |key: &str| trusted.certificates.iter().any(|other| other.public_key_sha256 == key);
-        // An intermediate authority is trusted by its root.
-        let is_trusted = authority.certificates.first().is_some_and(|first| known(&first.public_key_sha256))
-            || leads_to(authority, trusted) != Verified::No;
-        if is_trusted {
+        if is_trusted(authority, trusted) {
             verdict.pass();
         } else {
             let draft = Draft::new()
@@ -33,6 +30,9 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                 .at(&host.name, &client_ca.origin, "kube-apiserver trusts only this one");
             verdict.fail(draft);
         }
+    }
+    if let Some((client_ca, trusted)) = client_ca {
+        judge_other_signers(context, host, client_ca, trusted, verdict);
     }
     // Where all trust one file and it is wrong, that file is the fault (pki-chain-broken), not this flag.
     let shared = client_ca.map(|(path, _)| path.value.as_str());
@@ -53,6 +53,53 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             }
             Verified::Yes => verdict.pass(),
             Verified::Unsupported => {}
+        }
+    }
+}
+
+/// An intermediate authority is trusted by its root.
+fn is_trusted(authority: &CertificateFile, trusted: &CertificateFile) -> bool {
+    let known = |key: &str| trusted.certificates.iter().any(|other| other.public_key_sha256 == key);
+    authority.certificates.first().is_some_and(|first| known(&first.public_key_sha256))
+        || leads_to(authority, trusted) != Verified::No
+}
+
+/// Any master's controller-manager may be the one that signs: each apiserver has to trust them all.
+fn judge_other_signers(
+    context: &Context<'_>,
+    host: &Host,
+    client_ca: &Sourced<String>,
+    trusted: &CertificateFile,
+    verdict: &mut Verdict,
+) {
+    use ComponentName::{KubeApiserver, KubeControllerManager};
+    let file = |host, component, flag| {
+        let (path, file): (&Sourced<String>, _) = flag_file(host, component, flag)?;
+        let file = readable(&path.value, file).ok().filter(|file| !file.certificates.is_empty())?;
+        Some((path, file))
+    };
+    for other in context.cluster.hosts.iter().filter(|other| other.name != host.name) {
+        let Some((signing, authority)) = file(other, KubeControllerManager, "cluster-signing-cert-file") else {
+            continue;
+        };
+        // What its own apiserver does not trust either is said of that host.
+        if file(other, KubeApiserver, "client-ca-file").is_some_and(|(_, own)| !is_trusted(authority, own)) {
+            continue;
+        }
+        if is_trusted(authority, trusted) {
+            verdict.pass();
+        } else if are_one(host, other) {
+            verdict.fail(
+                Draft::new()
+                    .message("other_master")
+                    .subject(format!("{} of {}", signing.value, other.name))
+                    .value("signer_on", &other.name)
+                    .value("signing", &signing.value)
+                    .value("trusted", &client_ca.value)
+                    .hosts([host.name.clone(), other.name.clone()])
+                    .at(&host.name, &client_ca.origin, "kube-apiserver trusts only this authority")
+                    .at(&other.name, &signing.origin, "kube-controller-manager signs with another"),
+            );
         }
     }
 }

@@ -28,6 +28,12 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             verdict.pass();
         }
     }
+    if lost.is_empty()
+        && verdict.passes == 0
+        && let Some(unread) = etcd.unread.first()
+    {
+        verdict.unknown(unread.clone());
+    }
     let Some(first) = lost.keys().next().copied() else { return };
     let mut draft = Draft::new().value("file", first).value("count", lost.len());
     for path in lost.values() {

@@ -6,7 +6,7 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
 use crate::facts::log::LogHit;
 use crate::origin::{Sourced, Unknown};
-use crate::rules::support::unit_of;
+use crate::rules::support::{in_words, unit_of};
 use crate::rules::{Context, Detector, Judge, Refined};
 use crate::source::SourceKind;
 
@@ -23,6 +23,7 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
     }
     let mut told: Vec<&str> = Vec::new();
+    let mut missing: Vec<Missing<'_>> = Vec::new();
     for absent in &host.kubernetes.absent_files {
         let path = absent.value.as_str();
         let users: Vec<&Named<'_>> = named.iter().filter(|name| name.path.value == path).collect();
@@ -38,17 +39,52 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             );
             continue;
         }
-        let mut draft = Draft::new()
-            .subject(path)
-            .value("file", path)
-            .value("user", first.user)
-            .value("flag", first.flag)
-            .maybe_value("kubeadm_certificate", kubeadm_certificate(path));
-        for user in &users {
-            draft = draft.at(&host.name, &user.path.origin, format!("{} reads it; there is no such file", user.user));
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        // What one program misses in one directory is one fault: it was emptied, or never filled.
+        match missing.iter_mut().find(|group| group.user == first.user && group.directory == directory) {
+            Some(group) => group.files.push((path, users)),
+            None => missing.push(Missing { user: first.user, directory, files: vec![(path, users)] }),
         }
-        verdict.fail(draft);
     }
+    for group in &missing {
+        verdict.fail(draft(host, group));
+    }
+}
+
+/// Files of one directory that one user reads and that are not there.
+struct Missing<'a> {
+    user: &'a str,
+    directory: &'a str,
+    files: Vec<(&'a str, Vec<&'a Named<'a>>)>,
+}
+
+fn draft(host: &Host, group: &Missing<'_>) -> Draft {
+    // A program stops at the first file that it does not find: the one that its log names is the one to lead with.
+    let is_logged = |path: &str| {
+        let mut hits = host.logs.hits.iter().filter(|hit| hit.rule == DETECTOR.id);
+        hits.any(|hit| hit.captures.get("file").is_some_and(|file| file == path))
+    };
+    let leading = group.files.iter().position(|(path, _)| is_logged(path)).unwrap_or_default();
+    let Some((path, users)) = group.files.get(leading) else { return Draft::new() };
+    let certificates: Vec<Option<String>> = group.files.iter().map(|(path, _)| kubeadm_certificate(path)).collect();
+    let is_one = certificates.windows(2).all(|pair| pair[0] == pair[1]);
+    let all: Vec<String> = group.files.iter().map(|(path, _)| (*path).to_owned()).collect();
+    let mut draft = Draft::new()
+        .subject(*path)
+        .value("file", path)
+        .value("files", in_words(&all))
+        .value("count", all.len())
+        .value("user", group.user)
+        .value("flag", users.first().map_or("", |user| user.flag))
+        .maybe_value("kubeadm_certificate", certificates.into_iter().next().flatten().filter(|_| is_one));
+    if all.len() > 1 {
+        draft = draft.message("several");
+    }
+    let (before, after) = group.files.split_at(leading);
+    for user in after.iter().chain(before).flat_map(|(_, users)| users) {
+        draft = draft.at(&host.name, &user.path.origin, format!("{} reads it; there is no such file", user.user));
+    }
+    draft
 }
 
 /// A file that is there now was put there since: the message is of before.

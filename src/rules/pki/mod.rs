@@ -1,6 +1,7 @@
 //! Rules of certificates, keys and kubeconfigs, one file each. Beside them: `inventory` (what a host uses) and `renewal`
 //! (what a fix needs to know).
 
+mod aggregation_broken;
 mod ca_mismatch;
 mod chain_broken;
 mod cluster_signing;
@@ -13,8 +14,10 @@ mod inventory;
 mod key_exposed;
 mod key_mismatch;
 mod kubelet_client_expired;
+mod node_name_mismatch;
 mod not_yet_valid;
 mod renewal;
+mod same_cluster;
 mod san_missing;
 mod service_account;
 mod static_credentials;
@@ -24,6 +27,7 @@ mod weak;
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &aggregation_broken::DETECTOR,
     &ca_mismatch::DETECTOR,
     &chain_broken::DETECTOR,
     &cluster_signing::DETECTOR,
@@ -35,6 +39,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &key_exposed::DETECTOR,
     &key_mismatch::DETECTOR,
     &kubelet_client_expired::DETECTOR,
+    &node_name_mismatch::DETECTOR,
     &not_yet_valid::DETECTOR,
     &san_missing::DETECTOR,
     &service_account::DETECTOR,

@@ -356,7 +356,9 @@ fn wanted_by_edges(cluster: &Cluster, host: &Host, apiserver: &Component, edges:
             let need = match edge.route {
                 Route::Direct | Route::Balanced => Need::Certain,
                 Route::Elsewhere if is_other_member(cluster, edge) => return None,
-                Route::Elsewhere if is_balancers(cluster, apiserver, edge) => Need::Certain,
+                Route::Elsewhere if is_balancers(cluster, apiserver, edge) || others_have_it(cluster, host, edge) => {
+                    Need::Certain
+                }
                 // A load balancer's, or another master's that was not given.
                 Route::Elsewhere => Need::Uncertain,
             };
@@ -377,6 +379,23 @@ fn is_balancers(cluster: &Cluster, apiserver: &Component, edge: &Edge) -> bool {
             .iter()
             .flat_map(|host| &host.kubernetes.kubeadm_configuration)
             .any(|document| document.get("controlPlaneEndpoint").is_some_and(|endpoint| is_endpoint(&endpoint.value)))
+}
+
+/// Whether the certificates of all other apiservers have what is dialled, at least two of them: they were made for one
+/// address before all masters, and this one's was not.
+fn others_have_it(cluster: &Cluster, host: &Host, edge: &Edge) -> bool {
+    let Some(name) = edge.verified_name() else { return false };
+    let others: Vec<bool> = cluster
+        .hosts
+        .iter()
+        .filter(|other| other.name != host.name)
+        .filter_map(|other| {
+            let path = &other.component(ComponentName::KubeApiserver)?.flag("tls-cert-file")?.value;
+            let leaf = other.kubernetes.certificates.get(path)?.as_ref().ok()?.certificates.first()?;
+            Some(leaf.covers(&name))
+        })
+        .collect();
+    others.len() >= 2 && others.iter().all(|has| *has)
 }
 
 fn wanted_by(edge: &Edge, need: Need) -> Option<Wanted> {

@@ -4,70 +4,147 @@
 use std::collections::BTreeSet;
 
 use super::inventory::readable;
+use super::same_cluster::are_one;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::certificates::CertificateFile;
 use crate::facts::component::{Component, ComponentName};
-use crate::origin::Sourced;
+use crate::origin::{Sourced, Unknown};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "service-account-key-mismatch", judge: Judge::Host(judge), refine: None };
 
-fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
-    let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { return };
-    // The flag may be given several times; without it tokens are verified with the serving key.
-    let flag =
-        ["service-account-key-file", "tls-private-key-file"].into_iter().find(|flag| apiserver.flag(flag).is_some());
-    let Some(flag) = flag else { return };
-    let mut verifying = BTreeSet::new();
-    let mut complete = true;
-    for value in in_force(apiserver, flag) {
-        match host.kubernetes.certificates.get(&value.value).map(|file| readable(&value.value, file)) {
-            Some(Ok(file)) => {
-                verifying.extend(public_halves(file));
-                complete &= file.keys.iter().all(|key| key.public_key_sha256.is_ok());
-            }
-            Some(Err(unknown)) => {
-                verdict.unknown(unknown);
-                complete = false;
-            }
-            // That it is not there is another rule's.
-            None => complete = false,
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some(verifier) = Verifier::of(host) else { return };
+    let verifying = verifier.keys(Some(verdict));
+    for signer in signers(host) {
+        let Some(digest) = signer.digest(Some(verdict)) else { continue };
+        if verifying.keys.contains(digest) {
+            verdict.pass();
+        } else if verifying.complete {
+            verdict.fail(
+                draft(&signer, &verifier)
+                    .at(&host.name, &signer.path.origin, format!("{} signs tokens with this key", signer.program))
+                    .at(
+                        &host.name,
+                        &verifier.path.origin,
+                        "kube-apiserver verifies them with this one, which is another",
+                    ),
+            );
         }
     }
-    let Some(verified_by) = apiserver.flag_in_file(flag) else { return };
-    let signers = [
+    // A token that was signed on one master comes to every other one.
+    for other in context.cluster.hosts.iter().filter(|other| other.name != host.name) {
+        let Some(theirs) = Verifier::of(other).map(|theirs| theirs.keys(None)) else { continue };
+        for signer in signers(other) {
+            let Some(digest) = signer.digest(None) else { continue };
+            // What its own apiserver does not verify either is said of that host.
+            if !theirs.keys.contains(digest) {
+                continue;
+            }
+            if verifying.keys.contains(digest) {
+                verdict.pass();
+            } else if verifying.complete && are_one(host, other) {
+                verdict.fail(
+                    draft(&signer, &verifier)
+                        .message("other_master")
+                        .value("signer_on", &other.name)
+                        .hosts([host.name.clone(), other.name.clone()])
+                        .at(&host.name, &verifier.path.origin, "kube-apiserver verifies tokens with this key")
+                        .at(&other.name, &signer.path.origin, format!("{} signs them with another", signer.program)),
+                );
+            }
+        }
+    }
+}
+
+/// What an apiserver verifies tokens with. The flag may be given several times; without it that is its serving key.
+struct Verifier<'a> {
+    host: &'a Host,
+    given: &'a [Sourced<String>],
+    path: &'a Sourced<String>,
+}
+
+#[derive(Default)]
+struct Verifying {
+    keys: BTreeSet<String>,
+    /// Whether all of its files could be read.
+    complete: bool,
+}
+
+impl<'a> Verifier<'a> {
+    fn of(host: &'a Host) -> Option<Verifier<'a>> {
+        let apiserver = host.component(ComponentName::KubeApiserver)?;
+        let flags = ["service-account-key-file", "tls-private-key-file"];
+        let flag = flags.into_iter().find(|flag| apiserver.flag(flag).is_some())?;
+        Some(Verifier { host, given: in_force(apiserver, flag), path: apiserver.flag_in_file(flag)? })
+    }
+
+    fn keys(&self, mut verdict: Option<&mut Verdict>) -> Verifying {
+        let mut found = Verifying { keys: BTreeSet::new(), complete: true };
+        for value in self.given {
+            match self.host.kubernetes.certificates.get(&value.value).map(|file| readable(&value.value, file)) {
+                Some(Ok(file)) => {
+                    found.keys.extend(public_halves(file));
+                    found.complete &= file.keys.iter().all(|key| key.public_key_sha256.is_ok());
+                }
+                Some(Err(unknown)) => {
+                    if let Some(verdict) = verdict.as_deref_mut() {
+                        verdict.unknown(unknown);
+                    }
+                    found.complete = false;
+                }
+                // That it is not there is another rule's.
+                None => found.complete = false,
+            }
+        }
+        found
+    }
+}
+
+/// A key that some component of a host signs tokens with.
+struct Signer<'a> {
+    host: &'a Host,
+    program: &'static str,
+    path: &'a Sourced<String>,
+}
+
+fn signers(host: &Host) -> impl Iterator<Item = Signer<'_>> {
+    let flags = [
         (ComponentName::KubeControllerManager, "service-account-private-key-file"),
         (ComponentName::KubeApiserver, "service-account-signing-key-file"),
     ];
-    for (component, flag) in signers {
-        let Some(signing) = host.component(component).and_then(|component| component.flag_in_file(flag)) else {
-            continue;
-        };
-        let Some(file) = host.kubernetes.certificates.get(&signing.value) else { continue };
-        let key = match readable(&signing.value, file) {
-            Ok(file) => file,
-            Err(unknown) => {
+    flags.into_iter().filter_map(|(name, flag)| {
+        Some(Signer { host, program: name.name(), path: host.component(name)?.flag_in_file(flag)? })
+    })
+}
+
+impl<'a> Signer<'a> {
+    /// Of the key's public half.
+    fn digest(&self, verdict: Option<&mut Verdict>) -> Option<&'a String> {
+        let file = self.host.kubernetes.certificates.get(&self.path.value)?;
+        let found = readable(&self.path.value, file).and_then(|file| match file.keys.first() {
+            Some(key) => key.public_key_sha256.as_ref().map(Some).map_err(Unknown::clone),
+            None => Ok(None),
+        });
+        match (found, verdict) {
+            (Ok(found), _) => found,
+            (Err(unknown), Some(verdict)) => {
                 verdict.unknown(unknown);
-                continue;
+                None
             }
-        };
-        let Some(private) = key.keys.first() else { continue };
-        let Some(digest) = verdict.known(&private.public_key_sha256) else { continue };
-        if verifying.contains(digest) {
-            verdict.pass();
-        } else if complete {
-            let draft = Draft::new()
-                .subject(signing.value.clone())
-                .value("signer", component.name())
-                .value("signing_key", &signing.value)
-                .value("verifying_key", &verified_by.value)
-                .at(&host.name, &signing.origin, format!("{} signs tokens with this key", component.name()))
-                .at(&host.name, &verified_by.origin, "kube-apiserver verifies them with this one, which is another");
-            verdict.fail(draft);
+            (Err(_), None) => None,
         }
     }
+}
+
+fn draft(signer: &Signer<'_>, verifier: &Verifier<'_>) -> Draft {
+    Draft::new()
+        .subject(format!("{} of {}", signer.path.value, signer.host.name))
+        .value("signer", signer.program)
+        .value("signing_key", &signer.path.value)
+        .value("verifying_key", &verifier.path.value)
 }
 
 /// Every occurrence of a flag in the layer in force.

@@ -1,14 +1,26 @@
 //! Rules of container runtimes and the images that the kubelet itself needs, one file each.
 
+mod binary_missing;
+mod bridge_not_flannel;
 mod config_invalid;
 mod containerd_cri_disabled;
+mod docker_api_exposed;
 mod docker_hosts_conflict;
 mod docker_not_running;
+mod network_conflict;
+mod pause_image_mismatch;
 mod pause_image_missing;
+mod registry_untrusted;
 
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
+    &binary_missing::DETECTOR,
+    &bridge_not_flannel::DETECTOR,
+    &docker_api_exposed::DETECTOR,
+    &network_conflict::DETECTOR,
+    &pause_image_mismatch::DETECTOR,
+    &registry_untrusted::DETECTOR,
     &config_invalid::DETECTOR,
     &containerd_cri_disabled::DETECTOR,
     &docker_hosts_conflict::DETECTOR,

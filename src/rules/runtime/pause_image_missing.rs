@@ -36,6 +36,13 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         {
             compare(host, &image.value, Some(image.origin), images, "docker", "the docker API", verdict);
         }
+    } else if uses_docker(host)
+        && host.component(ComponentName::Dockerd).is_some()
+        && let Ok(Some(images)) = &host.runtimes.docker_images
+        && let Some(image) = configured_for_docker(host)
+    {
+        any = true;
+        compare(host, &image.value, Some(image.origin), images, "docker", "docker's own list of its images", verdict);
     }
     if !any && host.component(ComponentName::Kubelet).is_some() {
         verdict.unknown(match host.probes.taken {
@@ -114,7 +121,7 @@ fn uses_docker(host: &Host) -> bool {
 }
 
 /// A reference as registries know it: default registry, `library/` and tag filled in.
-fn normalized(image: &str) -> String {
+pub(super) fn normalized(image: &str) -> String {
     let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
     let (name, tag) = match name.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, tag),

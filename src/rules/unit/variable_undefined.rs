@@ -48,6 +48,12 @@ fn judge_command(
     let holes: Vec<&UndefinedVariable> =
         command.undefined.iter().filter(|variable| !variable.alone && seen.insert(variable.name.as_str())).collect();
     let files = unit.map_or(&[][..], |unit| &unit.environment_files);
+    if let Some(unit) = unit
+        && holes.is_empty()
+        && let Some(draft) = bare(host, command, component, unit)
+    {
+        return verdict.fail(draft);
+    }
     let uses_variables = unit
         .and_then(|unit| unit.settings.get("Service.ExecStart"))
         .is_some_and(|commands| commands.iter().any(|command| command.value.contains('$')));
@@ -62,22 +68,39 @@ fn judge_command(
     }
     let missing: Vec<String> =
         files.iter().filter(|file| file.present == Some(false)).map(|file| file.path.clone()).collect();
-    for variable in holes {
-        let place = match (&variable.defined_empty, missing.first().or_else(|| files.first().map(|file| &file.path))) {
+    // What one environment file leaves out is one fault: variables of one command are told together.
+    let (empty, undefined): (Vec<&UndefinedVariable>, Vec<&UndefinedVariable>) =
+        holes.into_iter().partition(|variable| variable.defined_empty.is_some());
+    for variables in [undefined, empty] {
+        let Some(first) = variables.first() else { continue };
+        let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+        let place = match (&first.defined_empty, missing.first().or_else(|| files.first().map(|file| &file.path))) {
             (Some(defined), _) => defined.path().map(str::to_owned),
             (None, Some(file)) => Some(file.clone()),
             (None, None) => unit.is_none().then(|| path.to_owned()),
         };
+        let message = match (&first.defined_empty, names.len()) {
+            (None, _) => "undefined",
+            (Some(_), 1) => "empty",
+            (Some(_), _) => "several_empty",
+        };
+        let quoted: Vec<String> = names.iter().map(|name| format!("${name}")).collect();
+        let assignments: Vec<String> = names.iter().map(|name| format!("{name}=VALUE")).collect();
         let mut draft = Draft::new()
-            .subject(format!("{path}: {}", variable.name))
-            .message(if variable.defined_empty.is_some() { "empty" } else { "undefined" })
-            .value("variable", &variable.name)
+            .subject(format!("{path}: {}", first.name))
+            .message(message)
+            .value("variable", in_words(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()))
+            .value("variables", in_words(&quoted))
+            .value("pattern", names.join("|"))
+            .value("assignments", assignments.join(" "))
             .value("component", component)
             .value("starter", path)
             .maybe_value("unit", unit.map(|unit| &unit.name))
-            .maybe_value("file", place)
-            .at(&host.name, &variable.origin, "nothing is put here");
-        if let Some(defined) = &variable.defined_empty {
+            .maybe_value("file", place);
+        for variable in &variables {
+            draft = draft.at(&host.name, &variable.origin, "nothing is put here");
+        }
+        for defined in variables.iter().filter_map(|variable| variable.defined_empty.as_ref()) {
             draft = draft.at(&host.name, defined, "defined as empty");
         }
         if !missing.is_empty() {
@@ -89,4 +112,30 @@ fn judge_command(
         }
         verdict.fail(draft);
     }
+}
+
+/// A component of Kubernetes that gets no flag at all: its variables stand alone, and the file that was to define them is
+/// missing. Of several optional files some may be missing rightly, and a single variable may be empty (KUBELET_EXTRA_ARGS).
+fn bare(host: &Host, command: &CommandLine, component: &str, unit: &Unit) -> Option<Draft> {
+    let [_program] = command.words.as_slice() else { return None };
+    let variable = command.undefined.iter().find(|variable| variable.alone && variable.defined_empty.is_none())?;
+    let file = unit.environment_files.iter().find(|file| file.present == Some(false))?;
+    let is_known = unit.environment_files.iter().all(|file| file.present.is_some());
+    if !component.starts_with("kube") || !is_known {
+        return None;
+    }
+    let hides =
+        if file.optional { "does not exist, and the minus before its name hides that" } else { "does not exist" };
+    let draft = Draft::new()
+        .subject(format!("{}: {}", unit.path, variable.name))
+        .message("bare")
+        .value("variable", &variable.name)
+        .value("component", component)
+        .value("starter", &unit.path)
+        .value("unit", &unit.name)
+        .value("file", &file.path)
+        .value("bare", component)
+        .at(&host.name, &file.origin, hides)
+        .at(&host.name, &variable.origin, "all its flags were to come from here");
+    Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
 }

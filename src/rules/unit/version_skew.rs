@@ -2,26 +2,42 @@
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
-use crate::origin::{Origin, Sourced};
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::support::version_numbers;
+use crate::rules::{Context, Detector, Judge, Refined};
 
-pub(super) const DETECTOR: Detector = Detector { id: "version-skew", judge: Judge::Cluster(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "version-skew", judge: Judge::Cluster(judge), refine: Some(refine) };
+
+/// The capture of the card's patterns for what a program says of itself.
+const OWN_VERSION: &str = "own_version";
 
 /// A component of a host with its minor version.
 struct Versioned<'a> {
     host: &'a Host,
     name: &'static str,
     minor: u32,
-    version: &'a Sourced<String>,
+    version: Sourced<String>,
 }
 
 fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let apiservers = versions(context.cluster, ComponentName::KubeApiserver);
     let oldest = apiservers.iter().min_by_key(|apiserver| apiserver.minor);
     let newest = apiservers.iter().max_by_key(|apiserver| apiserver.minor);
-    let (Some(oldest), Some(newest)) = (oldest, newest) else { return };
+    let count = |name| context.cluster.hosts.iter().filter(|host| host.component(name).is_some()).count();
+    let (masters, nodes) = (count(ComponentName::KubeApiserver), count(ComponentName::Kubelet));
+    let (Some(oldest), Some(newest)) = (oldest, newest) else {
+        if masters > 1 || (masters > 0 && nodes > 0) {
+            verdict.unknown(Unknown::new("the version of kube-apiserver", "no image says it"));
+        }
+        return;
+    };
+    if apiservers.len() < masters {
+        verdict.unknown(Unknown::new("the version of every kube-apiserver", "not every image says it"));
+    }
     if apiservers.len() > 1 {
         if newest.minor - oldest.minor > 1 {
             verdict.fail(draft("masters", newest, oldest));
@@ -43,7 +59,18 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             }
         }
     }
-    for kubelet in versions(context.cluster, ComponentName::Kubelet) {
+    let kubelets = versions(context.cluster, ComponentName::Kubelet);
+    if kubelets.len() < nodes {
+        let unknown = |host: &&Host| {
+            host.component(ComponentName::Kubelet).is_some()
+                && kubelets.iter().all(|kubelet| kubelet.host.name != host.name)
+        };
+        if let Some(host) = context.cluster.hosts.iter().find(unknown) {
+            let why = "neither its log nor the packages database says it";
+            verdict.unknown(Unknown::new(format!("the version of the kubelet on {}", host.name), why));
+        }
+    }
+    for kubelet in kubelets {
         // Since 1.28 a kubelet may be three releases behind, before that two.
         let allowed = if kubelet.minor >= 25 { 3 } else { 2 };
         if kubelet.minor > oldest.minor {
@@ -62,16 +89,33 @@ fn versions(cluster: &Cluster, name: ComponentName) -> Vec<Versioned<'_>> {
         .iter()
         .filter_map(|host| {
             let component = host.component(name)?;
-            let version = component.version.as_ref().filter(|version| is_its_own(component, version))?;
-            let (1, minor, _) = component.version_numbers()? else { return None };
+            let logged = if name == ComponentName::Kubelet { logged(host) } else { None };
+            let of_files = || component.version.clone().filter(|version| is_its_own(component, version));
+            let version = logged.or_else(of_files)?;
+            let &[1, minor, ..] = version_numbers(&version.value).as_slice() else { return None };
             Some(Versioned { host, name: name.name(), minor, version })
         })
         .collect()
 }
 
-/// An image's tag is the component's version; what kubeadm's configuration says is the cluster's, at some time.
+/// What the kubelet said of itself when it last started.
+fn logged(host: &Host) -> Option<Sourced<String>> {
+    let said = host.logs.hits.iter().filter(|hit| hit.rule == DETECTOR.id && hit.captures.contains_key(OWN_VERSION));
+    let last = said.max_by(|a, b| a.last.cmp(&b.last))?;
+    let line = last.lines.last()?;
+    Some(Sourced::new(last.captures.get(OWN_VERSION)?.clone(), Origin::file(line.path.as_str(), None)))
+}
+
+/// A program that says its version is no fault by itself.
+fn refine(_: &Context<'_>, _: &Host, hit: &LogHit) -> Refined {
+    if hit.captures.contains_key(OWN_VERSION) { Refined::Drop } else { Refined::Keep(Vec::new()) }
+}
+
+/// An image's tag and the packages database tell the component's version; what kubeadm's configuration says is the
+/// cluster's, at some time.
 fn is_its_own(component: &Component, version: &Sourced<String>) -> bool {
-    component.layers.iter().filter_map(|layer| layer.image.as_ref()).any(|image| image.origin == version.origin)
+    version.origin.path() == Some("/var/lib/dpkg/status")
+        || component.layers.iter().filter_map(|layer| layer.image.as_ref()).any(|image| image.origin == version.origin)
 }
 
 fn draft(message: &str, one: &Versioned<'_>, other: &Versioned<'_>) -> Draft {

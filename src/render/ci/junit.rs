@@ -1,0 +1,90 @@
+//! JUnit's XML as Jenkins and GitLab read it: a suite for each host, a failed case for each finding, a skipped one for what
+//! could not be judged.
+
+use quick_junit::{NonSuccessKind, Report as JunitReport, TestCase, TestCaseStatus, TestSuite};
+
+use super::{description, first_location};
+use crate::render::json::v1::{Finding, Report};
+
+/// # Errors
+///
+/// When the XML cannot be written.
+pub fn render(report: &Report, passed: &[String]) -> Result<String, quick_junit::SerializeError> {
+    let mut junit = JunitReport::new(report.tool.name);
+    for host in &report.hosts {
+        let mut suite = TestSuite::new(host.name.as_str());
+        let of_host = |finding: &&Finding| finding.hosts.first() == Some(&host.name);
+        for finding in report.findings.iter().filter(of_host) {
+            suite.add_test_case(failed(report, finding));
+        }
+        for unknown in report.unknown.iter().filter(|unknown| unknown.host == host.name) {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(format!("{}: {}", unknown.what, unknown.why));
+            suite.add_test_case(case(&unknown.rule, &unknown.rule, status));
+        }
+        junit.add_test_suite(suite);
+    }
+    if !report.unopened.is_empty() {
+        let mut suite = TestSuite::new("sources");
+        for source in &report.unopened {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(source.message.as_str());
+            suite.add_test_case(case(&source.source, "source", status));
+        }
+        junit.add_test_suite(suite);
+    }
+    let mut suite = TestSuite::new("rules that passed");
+    for rule in passed {
+        suite.add_test_case(case(rule, rule, TestCaseStatus::success()));
+    }
+    junit.add_test_suite(suite);
+    junit.to_string()
+}
+
+fn failed(report: &Report, finding: &Finding) -> TestCase {
+    // What is only worth knowing fails no test.
+    if finding.severity == "info" {
+        let mut passed = case(&finding.title, &finding.rule, TestCaseStatus::success());
+        passed.set_system_out(description(report, finding));
+        return passed;
+    }
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type(finding.severity).set_message(finding.title.as_str()).set_description(description(report, finding));
+    let mut case = case(&finding.title, &finding.rule, status);
+    if let Some(place) = first_location(report, finding) {
+        case.extra.insert("file".into(), place.path.as_str().into());
+        if let Some(line) = place.line {
+            case.extra.insert("line".into(), line.to_string().into());
+        }
+    }
+    case
+}
+
+fn case(name: &str, rule: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(rule);
+    case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::floating_address;
+    use super::*;
+
+    #[test]
+    fn findings_fail_and_unknowns_are_skipped() {
+        let mut report = floating_address();
+        report.findings[0].title.push_str(" <&\"\u{1b}]0;x\u{7}");
+        let xml = render(&report, &["host-no-default-route".to_owned()]).unwrap();
+        let read = JunitReport::deserialize_from_str(&xml).unwrap();
+        let counts = |name: &str| {
+            let suite = read.test_suites.iter().find(|suite| suite.name == *name).unwrap();
+            (suite.tests, suite.failures, suite.errors)
+        };
+        assert_eq!(counts("m2"), (3, 3, 0));
+        assert_eq!(counts("rules that passed"), (1, 0, 0));
+        assert!(xml.contains("<skipped"), "{xml}");
+        assert!(xml.contains("file=\"evidence/m2/etc/kubernetes/manifests/etcd.yaml\" line=\"9\""), "{xml}");
+        assert!(!xml.contains('\u{1b}'), "{xml}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Rules on the networks of pods, services and nodes and on kube-proxy, one file each.
+
+mod cidr_overlap;
+mod cni_plugin_missing;
+mod mtu_mismatch;
+mod proxy_mode_unavailable;
+
+use super::Detector;
+
+pub(super) const DETECTORS: &[&Detector] = &[
+    &cidr_overlap::DETECTOR,
+    &cni_plugin_missing::DETECTOR,
+    &mtu_mismatch::DETECTOR,
+    &proxy_mode_unavailable::DETECTOR,
+];

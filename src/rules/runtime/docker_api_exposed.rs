@@ -1,0 +1,81 @@
+//! docker-api-exposed: dockerd listens on the network and asks for no client certificate.
+
+use std::collections::BTreeSet;
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::component::ComponentName;
+use crate::origin::Sourced;
+use crate::rules::support::{Url, starting_layers, unit_of};
+use crate::rules::{Context, Detector, Judge, edit};
+
+pub(super) const DETECTOR: Detector = Detector { id: "docker-api-exposed", judge: Judge::Host(judge), refine: None };
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some(docker) = host.component(ComponentName::Dockerd) else { return };
+    let daemon = verdict.known(&host.runtimes.docker_daemon).and_then(Option::as_ref);
+    let is_on =
+        |value: Option<&Sourced<String>>| value.is_some_and(|value| matches!(value.value.as_str(), "" | "true" | "1"));
+    let in_file = |key: &str| daemon.and_then(|values| values.get(key));
+    let mut seen = BTreeSet::new();
+    let mut judge_address = |address: &Sourced<String>, verifies: bool, encrypts: bool, unit: Option<&str>| {
+        let Some(rest) = address.value.strip_prefix("tcp://") else { return verdict.pass() };
+        // Nothing before the port stands for localhost.
+        let is_local =
+            rest.is_empty() || rest.starts_with(':') || Url::parse(&address.value).is_some_and(|url| url.is_loopback());
+        if verifies || is_local {
+            return verdict.pass();
+        }
+        if !seen.insert(address.value.clone()) {
+            return;
+        }
+        let removal = [" -H ", "-H=", "-H ", "--host=", "--host "].iter().find_map(|flag| {
+            let origin = edit_origin(host, address, flag)?;
+            edit::command(&[origin])
+        });
+        verdict.fail(
+            Draft::new()
+                .subject(&address.value)
+                .message(if encrypts { "unverified" } else { "plain" })
+                .value("address", &address.value)
+                .maybe_value("file", address.origin.path())
+                .maybe_value("unit", unit)
+                .maybe_value("edit", removal)
+                .at(
+                    &host.name,
+                    &address.origin,
+                    if encrypts { "TLS, and any client is let in" } else { "neither TLS nor a password" },
+                ),
+        );
+    };
+    // The running process and the files say the same mostly; what only one of them says counts too.
+    let mut layers = starting_layers(host, docker);
+    layers.extend(docker.layers.iter().filter(|layer| layer.kind == crate::facts::component::LayerKind::Process));
+    for layer in layers {
+        let flag = |name: &str| layer.flags.get(name).and_then(|values| values.last()).or_else(|| in_file(name));
+        for address in layer.flags.get("host").into_iter().flatten() {
+            judge_address(address, is_on(flag("tlsverify")), is_on(flag("tls")), unit_of(layer));
+        }
+    }
+    for (_, address) in daemon.into_iter().flatten().filter(|(key, _)| key.starts_with("hosts")) {
+        let flag = |name: &str| docker.flag(name).or_else(|| in_file(name));
+        judge_address(address, is_on(flag("tlsverify")), is_on(flag("tls")), Some("docker.service"));
+    }
+}
+
+/// The edit that takes a flag with this address away.
+fn edit_origin(host: &Host, address: &Sourced<String>, flag: &str) -> Option<edit::Edit> {
+    let text = &host.texts.get(address.origin.path()?)?.text;
+    let span = address.origin.span()?;
+    let before = text.get(span.start.checked_sub(flag.len())?..span.start)?;
+    if before != flag {
+        return None;
+    }
+    let mut origin = address.origin.clone();
+    if let crate::origin::Place::File { span: Some(span), .. } = &mut origin.place {
+        span.column = span.column.saturating_sub(flag.len() as u32);
+        span.start -= flag.len();
+    }
+    let old = format!("{flag}{}", address.value);
+    edit::edit(host, &origin, (&old, ""), ("", ""))
+}

@@ -1,0 +1,92 @@
+//! config-drift: a process runs with other values than the file that started it has now.
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::component::{Component, Layer, LayerKind};
+use crate::origin::Sourced;
+use crate::rules::support::{in_words, starting_layers, unit_of};
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector = Detector { id: "config-drift", judge: Judge::Host(judge), refine: None };
+
+/// Differences that are shown.
+const SHOWN: usize = 3;
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    for component in &host.components {
+        let Some(process) = component.layers.iter().find(|layer| layer.kind == LayerKind::Process) else { continue };
+        let mut starters = starting_layers(host, component);
+        starters.retain(|layer| matches!(layer.kind, LayerKind::Manifest | LayerKind::Unit));
+        // With several that could have started it, nothing says which did.
+        let [starter] = starters[..] else { continue };
+        if let Some(unread) = component.unread.first() {
+            verdict.unknown(unread.clone());
+            continue;
+        }
+        let differing = differences(process, starter);
+        if differing.is_empty() {
+            verdict.pass();
+        } else {
+            verdict.fail(draft(host, component, starter, &differing));
+        }
+    }
+}
+
+type Difference<'a> = (&'a str, &'a Sourced<String>, &'a Sourced<String>);
+
+/// Flags that both have with different values. One that only one of them has may come from a variable or a wrapper.
+fn differences<'a>(process: &'a Layer, starter: &'a Layer) -> Vec<Difference<'a>> {
+    let mut found = Vec::new();
+    for (flag, values) in &starter.flags {
+        let (Some(running), Some(written)) = (process.flags.get(flag), values.last()) else { continue };
+        // Lists and repeated flags are compared as a whole, without regard to their order.
+        let known = |values: &[Sourced<String>]| {
+            let mut all: Vec<String> = values.iter().flat_map(|value| value.value.split(',')).map(settled).collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        let unfinished =
+            values.iter().any(|value| value.value.contains(['$', '%', '*']) || value.value.contains("not kept"));
+        let hidden = running.iter().any(|value| value.value.contains("not kept") || value.value.contains('*'));
+        if !unfinished
+            && !hidden
+            && known(running) != known(values)
+            && let Some(running) = running.last()
+        {
+            found.push((flag.as_str(), running, written));
+        }
+    }
+    found
+}
+
+/// A value without quotes, and the ways of saying yes as one.
+fn settled(value: &str) -> String {
+    match value.trim().trim_matches(['"', '\'']) {
+        "" | "true" | "True" | "TRUE" | "t" | "1" => "true".to_owned(),
+        value => value.to_owned(),
+    }
+}
+
+fn draft(host: &Host, component: &Component, starter: &Layer, differing: &[Difference<'_>]) -> Draft {
+    let name = component.name.name();
+    let flags: Vec<String> = differing.iter().take(SHOWN).map(|(flag, _, _)| format!("--{flag}")).collect();
+    let mut draft = Draft::new()
+        .subject(name)
+        .message(if starter.kind == LayerKind::Manifest { "manifest" } else { "unit" })
+        .value("program", name)
+        .value("flags", in_words(&flags))
+        .maybe_value("file", starter.origin.path())
+        .maybe_value("unit", unit_of(starter));
+    for (flag, running, written) in differing.iter().take(SHOWN) {
+        draft = draft.at(&host.name, &written.origin, format!("--{flag} is {} here", written.value)).at(
+            &host.name,
+            &running.origin,
+            format!("and {} in the process", running.value),
+        );
+    }
+    if differing.len() > SHOWN {
+        draft = draft.note(format!("{} more flags differ", differing.len() - SHOWN));
+    }
+    draft
+}
