@@ -95,7 +95,9 @@ pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, t
         .iter()
         .map(|path| {
             let open = || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
-            LogInput::lazy(files.source().display_path(path), Box::new(open))
+            let mut input = LogInput::lazy(files.source().display_path(path), Box::new(open));
+            input.modified = modified(files, path);
+            input
         })
         .collect();
     let mut left_out = discovered.left_out;
@@ -121,6 +123,14 @@ pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, t
     left_out.append(&mut logs.left_out);
     logs.left_out = left_out;
     logs
+}
+
+/// When a log was written last. Archives that were made to be the same each time give all files one date of long ago, which
+/// is none.
+fn modified(files: &Files, path: &str) -> Option<Timestamp> {
+    const KUBERNETES: i64 = 1_402_000_000; // June 2014: no log of it is older
+    let modified = files.metadata(path).ok()?.modified;
+    Timestamp::from_second(modified).ok().filter(|_| modified > KUBERNETES)
 }
 
 /// The options with what the host itself says of times.

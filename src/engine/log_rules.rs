@@ -6,7 +6,7 @@ use super::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::logs::LogPattern;
 use crate::origin::Origin;
-use crate::report::{Confidence, Evidence, EvidenceKind, Occurrences, Severity};
+use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -84,13 +84,7 @@ pub fn judge(
             origin,
             first.map(|line| line.text.clone()).unwrap_or_default(),
         );
-        evidence.occurrences = Some(Occurrences {
-            count: hit.count,
-            first: hit.first.clone(),
-            last: hit.last.clone(),
-            ongoing: hit.ongoing,
-            lines: hit.lines.clone(),
-        });
+        evidence.occurrences = Some(hit.occurrences());
         draft.brief = hit.brief || rule.hint;
         if draft.brief {
             draft.confidence = Some(Confidence::Low);

@@ -249,6 +249,7 @@ fn knows_what_goes_on_and_counts_restarts() {
         + &every([4000], "all is well");
     let found = hits(vec![pattern("a", "no space left")], "/x", text);
     assert_eq!((found[0].ongoing, found[0].restarts), (Some(false), 2));
+    assert_eq!(found[0].restarted, BTreeMap::from([("kubelet".to_owned(), 2)]));
     // Another program's lines say nothing of this one's end.
     let text = every([0], "no space left on device") + "2026-11-21T03:00:00Z m1 etcd[1]: fine\n";
     assert_eq!(hits(vec![pattern("a", "no space left")], "/x", text)[0].ongoing, Some(true));
@@ -375,4 +376,20 @@ fn a_single_line_can_be_asked_about() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].captures["address"], "10.0.0.9:2380");
     assert_eq!(scanner.cost(0).unwrap().literals, [": bind: cannot assign requested address"]);
+}
+
+#[test]
+fn a_log_without_years_is_not_later_than_its_file() {
+    let line = "Nov 21 03:10:20 m1 etcd[9]: no space left on device\n";
+    let year_of = |modified: Option<&str>| {
+        let mut input = LogInput::new("/var/log/messages", Box::new(io::Cursor::new(line)));
+        input.modified = modified.map(|time| time.parse().unwrap());
+        let logs = Scanner::new(vec![pattern("a", "no space left")]).unwrap().scan(vec![input], &options());
+        logs.hits[0].first.as_deref().unwrap()[..4].to_owned()
+    };
+    assert_eq!(year_of(None), "2026");
+    assert_eq!(year_of(Some("2019-12-01T00:00:00Z")), "2019");
+    assert_eq!(year_of(Some("2020-03-01T00:00:00Z")), "2019");
+    // A copy made later says nothing more than when the logs were taken.
+    assert_eq!(year_of(Some("2031-01-01T00:00:00Z")), "2026");
 }

@@ -97,6 +97,9 @@ pub struct Log {
     pub first: Option<String>,
     pub last: Option<String>,
     pub ongoing: Option<bool>,
+    pub per_minute: Option<f64>,
+    /// Programs that started between first and last, with how often.
+    pub restarted: BTreeMap<String, u64>,
     pub lines: Vec<LogLine>,
 }
 
@@ -311,6 +314,8 @@ fn evidence_of(evidence: &report::Evidence, texts: &BTreeMap<String, BTreeMap<St
             first: occurrences.first.clone(),
             last: occurrences.last.clone(),
             ongoing: occurrences.ongoing,
+            per_minute: occurrences.per_minute(),
+            restarted: occurrences.restarted.clone(),
             lines: occurrences
                 .lines
                 .iter()
