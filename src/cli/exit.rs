@@ -52,6 +52,9 @@ pub fn of_report(report: &Report, fail_on: FailOn, fail_on_unknown: bool) -> Exi
     let fails = |severity: Severity| fail_on.severity().is_some_and(|least| severity >= least);
     if report.findings.iter().any(|finding| fails(finding.severity)) {
         Exit::Findings
+    } else if report.hosts.iter().any(|host| host.incomplete) {
+        // Whatever the options: what was cut off may have held the fault.
+        Exit::Incomplete
     } else if fail_on_unknown
         && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
     {

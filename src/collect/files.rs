@@ -75,6 +75,12 @@ impl Files {
         self.kind() == SourceKind::Live
     }
 
+    /// Whether the answers are those of a live kernel: of this host's, or of a recording of one. What is not there was
+    /// not there then.
+    pub fn is_of_live_host(&self) -> bool {
+        self.is_live() || self.source.recording().is_some_and(|recording| recording.of == SourceKind::Live)
+    }
+
     /// A file's bytes.
     pub fn bytes(&self, path: &str) -> Result<Arc<Vec<u8>>, ReadError> {
         cached(&self.raw, path, || self.source.read(path).map(Arc::new))

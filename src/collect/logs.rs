@@ -67,10 +67,18 @@ pub struct Discovered {
     pub left_out: Vec<(String, String)>,
 }
 
-/// Scans the host's logs.
-pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs {
+/// Which logs are to be read, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub options: ScanOptions,
+    pub discovered: Discovered,
+}
+
+/// Looks for the host's logs, and for what their lines' times need to be understood.
+pub fn plan(files: &Files, options: &ScanOptions) -> Plan {
     let mut options = options.clone();
-    if files.is_live() {
+    options.since = options.since.or(files.source().recording().and_then(|recording| recording.since));
+    if files.is_of_live_host() {
         options.since = options.since.or(Some(LIVE_SINCE));
     }
     if files.kind() != SourceKind::File {
@@ -78,6 +86,12 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
         options.boot = options.boot.or_else(|| boot(files));
     }
     let discovered = discover(files, options.from_time());
+    Plan { options, discovered }
+}
+
+/// Scans the host's logs.
+pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs {
+    let Plan { options, discovered } = plan(files, options);
     let mut inputs: Vec<LogInput<'_>> = discovered
         .paths
         .iter()
@@ -89,6 +103,12 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
     let mut left_out = discovered.left_out;
     if files.is_live() {
         inputs.extend(journal::inputs(options.from_time(), &mut left_out));
+    }
+    for (name, path) in files.source().recording().map_or(&[][..], |recording| &recording.streams) {
+        let open = move || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
+        let mut input = LogInput::lazy(name.clone(), Box::new(open));
+        input.attribution = None;
+        inputs.push(input);
     }
     let mut logs = scanner.scan(inputs, &options);
     left_out.append(&mut logs.left_out);
@@ -108,11 +128,21 @@ pub fn discover(files: &Files, from: Option<Timestamp>) -> Discovered {
         }
         found.directory("/var/log/nginx", 0, &|name| name.starts_with("error.log"));
         found.containers();
-        if !files.is_live() {
+        if !files.is_of_live_host() {
             found.binary_journal();
         }
     }
     found.finish(from)
+}
+
+/// The live host's journal as streams of lines, each with what it is called, and why there is none.
+#[expect(clippy::type_complexity, reason = "two lists of pairs")]
+pub fn journal_streams(
+    from: Option<Timestamp>,
+) -> (Vec<(String, io::Result<Box<dyn io::Read + Send>>)>, Vec<(String, String)>) {
+    let mut left_out = Vec::new();
+    let inputs = journal::inputs(from, &mut left_out);
+    (inputs.into_iter().map(LogInput::into_lines).collect(), left_out)
 }
 
 struct Discovery<'f> {

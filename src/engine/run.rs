@@ -37,9 +37,9 @@ pub enum RunError {
 pub fn run(options: &RunOptions) -> Result<Run, RunError> {
     let began = crate::collect::now();
     let cards = cards(options)?;
-    let at = options.at.unwrap_or(began);
     let scanner = scanner(&cards)?;
     let sources = open(options)?;
+    let at = options.at.or_else(|| taken_at(&sources)).unwrap_or(began);
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let mut hosts = collect(sources, &scanner, options, at);
     make_names_distinct(&mut hosts, &names);
@@ -105,15 +105,23 @@ fn open(options: &RunOptions) -> Result<Vec<SourceRef>, RunError> {
     if options.sources.is_empty() {
         return Ok(vec![crate::source::open(None)?]);
     }
-    Ok(options.sources.iter().map(|source| crate::source::open(Some(source))).collect::<Result<_, _>>()?)
+    let opened: Vec<Vec<SourceRef>> =
+        options.sources.iter().map(|source| crate::source::open_all(Some(source))).collect::<Result<_, _>>()?;
+    Ok(opened.into_iter().flatten().collect())
+}
+
+/// When the evidence was taken, when all of it says so: a bundle is judged as of that time. The latest, so that nothing of
+/// it lies in the future.
+fn taken_at(sources: &[SourceRef]) -> Option<Timestamp> {
+    let times: Option<Vec<Timestamp>> = sources.iter().map(|source| source.recording()?.at).collect();
+    times?.into_iter().max()
 }
 
 /// Hosts side by side, as many as there are CPUs at a time.
 fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
     // On the live host the collector itself looks back a day and no more, unless the user says otherwise.
     let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
-    let host_options =
-        host::HostOptions { scanner, scan, probe_deadline: options.probe.then_some(options.timeout), at };
+    let host_options = host::HostOptions { scan, probe_deadline: options.probe.then_some(options.timeout), at };
     let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let mut hosts = Vec::with_capacity(sources.len());
     for chunk in sources.chunks(width) {
@@ -123,7 +131,7 @@ fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at:
                 .map(|source| {
                     let source = Arc::clone(source);
                     let host_options = &host_options;
-                    scope.spawn(move || host::collect(source, host_options))
+                    scope.spawn(move || host::collect(source, scanner, host_options))
                 })
                 .collect();
             running.into_iter().map(|host| host.join()).collect::<Vec<_>>()
@@ -176,5 +184,5 @@ fn summary(host: &Host) -> HostSummary {
     if roles.is_empty() && crate::rules::support::is_node(host) {
         roles.push("worker".to_owned());
     }
-    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles }
+    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, incomplete: host.incomplete, roles }
 }

@@ -21,6 +21,7 @@ mod redact;
 mod scan;
 mod time;
 
+pub use decompress::open as open_packed;
 pub use pattern::{LogPattern, PatternError};
 pub use program::{Attribution, attribute_path, canonical};
 pub use scan::{Cost, LineMatch, LogEvent, LogInput, ScanOptions, Scanner};

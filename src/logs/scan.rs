@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::decompress;
 use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
 use super::feed::{Buffer, Feed};
 use super::literals::Literal;
@@ -43,6 +44,11 @@ impl<'a> LogInput<'a> {
     pub fn lazy(path: impl Into<String>, open: Open<'a>) -> LogInput<'a> {
         let path = path.into();
         LogInput { attribution: program::attribute_path(&path), path, open }
+    }
+
+    /// The path and the log's lines as they are scanned: unpacked, an exported journal as text.
+    pub fn into_lines(self) -> (String, io::Result<Box<dyn Read + Send>>) {
+        (self.path, (self.open)().and_then(decompress::open))
     }
 }
 

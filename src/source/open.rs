@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::sniff::{self, FileIdentity};
-use super::tree::SOCKET_LIST;
+use super::tree::{SOCKET_LIST, open_named};
 use super::{FileKind, FsSource, SingleSource, Source, SourceError, SourceRef};
 
 /// Directories that a host's root has; one of them is enough.
@@ -18,6 +18,29 @@ pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
         Some("-") => Ok(Arc::new(SingleSource::stream("-", Box::new(std::io::stdin()))?)),
         Some(argument) => open_path(Path::new(argument)),
     }
+}
+
+/// The hosts that an argument names: an archive may hold several.
+pub fn open_all(argument: Option<&str>) -> Result<Vec<SourceRef>, SourceError> {
+    match argument.map(Path::new) {
+        Some(path) if path != Path::new("-") && !path.is_dir() => match archive_of(path)? {
+            Some(file) => crate::bundle::reader::hosts(&path.display().to_string(), file),
+            None => Ok(vec![open_path(path)?]),
+        },
+        _ => Ok(vec![open(argument)?]),
+    }
+}
+
+/// The file, when it is an archive by its beginning.
+pub fn archive_of(path: &Path) -> Result<Option<std::fs::File>, SourceError> {
+    use std::io::{Read, Seek, SeekFrom};
+    let shown = path.display().to_string();
+    let (mut file, _) = open_named(path, &shown).map_err(SourceError::from_read)?;
+    let mut head = Vec::new();
+    let io = |error: std::io::Error| SourceError::Io { path: shown.clone(), message: error.to_string() };
+    (&mut file).take(sniff::HEAD as u64).read_to_end(&mut head).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    Ok((sniff::identify(&shown, &head) == FileIdentity::Archive).then_some(file))
 }
 
 /// A directory or file of this machine.

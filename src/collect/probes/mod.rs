@@ -12,6 +12,7 @@ mod etcd;
 mod http;
 mod names;
 mod plan;
+mod recorded;
 mod served;
 mod socket;
 mod tcp;
@@ -30,6 +31,7 @@ use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, Probes, Tl
 use crate::origin::Unknown;
 use budget::{Budget, NOT_ASKED};
 
+pub use recorded::RecordedProbes;
 pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, Plan, SocketQuestion};
 
 /// How long all probes may take together, unless told otherwise.
