@@ -48,6 +48,12 @@ pub struct Manifest {
     pub incomplete: Option<String>,
     pub files: Vec<FileRecord>,
     pub left_out: Vec<LeftOut>,
+    /// Logs that are there and that `check` does not read either.
+    #[serde(default)]
+    pub not_read: Vec<LeftOut>,
+    /// Why there are no streams where there should be some.
+    #[serde(default)]
+    pub streams_left_out: Vec<LeftOut>,
     /// Logs that are no files of the host: the journal. By what they are called, the path that they have in the bundle.
     pub streams: Vec<(String, String)>,
     /// What getifaddrs answered.

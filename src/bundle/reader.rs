@@ -142,6 +142,8 @@ fn bundle(label: String, archive: &Arc<Archive>, root: &str) -> Result<SourceRef
     }
     recording.left_out.extend(manifest.left_out.into_iter().map(|left_out| (left_out.path, left_out.why)));
     recording.streams = manifest.streams;
+    recording.streams_left_out =
+        manifest.streams_left_out.into_iter().map(|left_out| (left_out.path, left_out.why)).collect();
     recording.addresses = manifest.addresses;
     match own::<RecordedProbes>(archive, root, "probes.json") {
         Ok(probes) => recording.probes = Some(probes.into_probes()),

@@ -151,7 +151,7 @@ where
     let plan = planned.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let Some(plan) = plan else { return };
     for (path, why) in plan.discovered.left_out {
-        recorder.leave_out(LeftOut { path, why });
+        recorder.not_read(LeftOut { path, why });
     }
     streams::record(&source, recorder, &plan.discovered.paths, plan.options.from_time());
 }

@@ -104,6 +104,7 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
     if files.is_live() {
         inputs.extend(journal::inputs(options.from_time(), &mut left_out));
     }
+    left_out.extend(files.source().recording().iter().flat_map(|recording| recording.streams_left_out.clone()));
     for (name, path) in files.source().recording().map_or(&[][..], |recording| &recording.streams) {
         let open = move || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
         let mut input = LogInput::lazy(name.clone(), Box::new(open));

@@ -25,6 +25,8 @@ pub struct Recording {
     pub probes: Option<Probes>,
     /// Logs that are no files of the host: what each is called, and the path that it is read from.
     pub streams: Vec<(String, String)>,
+    /// Why there are none of them where there should be.
+    pub streams_left_out: Vec<(String, String)>,
     /// What of the host is known to be left out or cut off, by path, with why.
     pub left_out: Vec<(String, String)>,
     /// Why what the archive says is not the whole of what was to be recorded; none when it is.
@@ -42,6 +44,7 @@ impl Recording {
             addresses: None,
             probes: None,
             streams: Vec::new(),
+            streams_left_out: Vec::new(),
             left_out: Vec::new(),
             incomplete: None,
         }

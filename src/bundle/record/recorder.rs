@@ -33,6 +33,8 @@ struct State<W: Write> {
     files: Vec<FileRecord>,
     answers: Answers,
     left_out: Vec<LeftOut>,
+    not_read: Vec<LeftOut>,
+    streams_left_out: Vec<LeftOut>,
     redactions: Vec<RedactionRecord>,
     streams: Vec<(String, String)>,
     addresses: Option<BTreeMap<String, Vec<IpNet>>>,
@@ -175,6 +177,16 @@ impl<W: Write> Recorder<W> {
         self.lock().left_out.push(what);
     }
 
+    /// A log that is there and that `check` does not read either.
+    pub fn not_read(&self, what: LeftOut) {
+        self.lock().not_read.push(what);
+    }
+
+    /// A log that is no file of the host, and why it is not there.
+    pub fn leave_out_stream(&self, what: LeftOut) {
+        self.lock().streams_left_out.push(what);
+    }
+
     /// Says that something is missing that was to be taken.
     pub fn incomplete(&self, why: String) {
         self.lock().incomplete.get_or_insert(why);
@@ -221,6 +233,8 @@ impl<W: Write> Recorder<W> {
             incomplete: incomplete.clone(),
             files: std::mem::take(&mut state.files),
             left_out: state.left_out.clone(),
+            not_read: state.not_read.clone(),
+            streams_left_out: state.streams_left_out.clone(),
             streams: state.streams.clone(),
             addresses: state.addresses.clone(),
         };
@@ -235,7 +249,7 @@ impl<W: Write> Recorder<W> {
             bytes,
             written: counted.1,
             redactions,
-            left_out: state.left_out.clone(),
+            left_out: state.missing(),
             refused: state.refused(),
             incomplete,
         };
@@ -245,7 +259,7 @@ impl<W: Write> Recorder<W> {
     pub fn listed(&self) -> Listed {
         let state = self.lock();
         let files = state.files.iter().map(|file| (file.path.clone(), file.size)).collect();
-        Listed { files, left_out: state.left_out.clone(), refused: state.refused() }
+        Listed { files, left_out: state.missing(), refused: state.refused() }
     }
 }
 
@@ -268,6 +282,8 @@ impl<W: Write> State<W> {
             files: Vec::new(),
             answers: Answers::default(),
             left_out: Vec::new(),
+            not_read: Vec::new(),
+            streams_left_out: Vec::new(),
             redactions: Vec::new(),
             streams: Vec::new(),
             addresses: None,
@@ -311,6 +327,10 @@ impl<W: Write> State<W> {
             }
             Err(error) => self.failed = Some(error),
         }
+    }
+
+    fn missing(&self) -> Vec<LeftOut> {
+        [&self.left_out, &self.not_read, &self.streams_left_out].into_iter().flatten().cloned().collect()
     }
 
     /// What is there and could not be read, by whoever collects.

@@ -23,6 +23,9 @@ pub fn record<W: Write>(source: &SourceRef, recorder: &Recorder<W>, paths: &[Str
         journal(recorder, from);
     }
     if let Some(recording) = source.recording() {
+        for (path, why) in &recording.streams_left_out {
+            recorder.leave_out_stream(LeftOut { path: path.clone(), why: why.clone() });
+        }
         for (name, path) in &recording.streams {
             recorder.stream(name, path);
             file(source, recorder, path);
@@ -43,7 +46,7 @@ fn journal<W: Write>(recorder: &Recorder<W>, from: Option<Timestamp>) {
     }
     let (streams, left_out) = crate::collect::logs::journal_streams(from);
     for (path, why) in left_out {
-        recorder.leave_out(LeftOut { path, why });
+        recorder.leave_out_stream(LeftOut { path, why });
     }
     for (number, (name, reader)) in streams.into_iter().enumerate() {
         let path = format!("{STREAMS}/journal-{number}.txt");
@@ -52,7 +55,7 @@ fn journal<W: Write>(recorder: &Recorder<W>, from: Option<Timestamp>) {
                 recorder.stream(&name, &path);
                 copy(recorder, &path, None, reader, None);
             }
-            Err(error) => recorder.leave_out(LeftOut { path: name, why: error.to_string() }),
+            Err(error) => recorder.leave_out_stream(LeftOut { path: name, why: error.to_string() }),
         }
     }
 }
