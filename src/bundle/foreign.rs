@@ -4,6 +4,7 @@ mod cluster_dump;
 mod kind;
 mod must_gather;
 mod plain;
+mod pods;
 mod sosreport;
 mod troubleshoot;
 

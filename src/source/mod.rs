@@ -18,7 +18,7 @@ mod tests;
 use std::io::Read;
 use std::sync::Arc;
 
-pub use archive::ArchiveSource;
+pub use archive::{ArchiveSource, Stand};
 pub use bundle::BundleSource;
 pub use error::SourceError;
 pub use memory::MemorySource;
