@@ -124,13 +124,12 @@ impl Archive {
     pub fn children<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
         let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
         let length = prefix.len();
-        self.nodes
-            .range(prefix.clone()..)
-            .take_while(move |(name, _)| name.starts_with(&prefix))
-            .filter_map(move |(name, node)| {
+        self.nodes.range(prefix.clone()..).take_while(move |(name, _)| name.starts_with(&prefix)).filter_map(
+            move |(name, node)| {
                 let rest = name.get(length..)?;
                 (!rest.is_empty() && !rest.contains('/')).then_some((rest, node))
-            })
+            },
+        )
     }
 }
 

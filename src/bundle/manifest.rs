@@ -197,14 +197,8 @@ pub enum Wanted {
 
 impl From<&ReadError> for Refused {
     fn from(error: &ReadError) -> Refused {
-        const KINDS: [FileKind; 6] = [
-            FileKind::File,
-            FileKind::Directory,
-            FileKind::Link,
-            FileKind::Fifo,
-            FileKind::Socket,
-            FileKind::Device,
-        ];
+        const KINDS: [FileKind; 6] =
+            [FileKind::File, FileKind::Directory, FileKind::Link, FileKind::Fifo, FileKind::Socket, FileKind::Device];
         match error {
             ReadError::NotFound { .. } => Refused::NotFound,
             ReadError::NotCovered { .. } => Refused::NotCovered,

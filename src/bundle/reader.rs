@@ -37,7 +37,8 @@ pub fn hosts(label: &str, file: File) -> Result<Vec<SourceRef>, SourceError> {
     if !hosts.is_empty() {
         return Ok(hosts);
     }
-    let damage = archive.damage.as_ref().map(|why| format!(", and cannot be read to its end ({why})")).unwrap_or_default();
+    let damage =
+        archive.damage.as_ref().map(|why| format!(", and cannot be read to its end ({why})")).unwrap_or_default();
     let refused = match archive.refused_count {
         0 => String::new(),
         count => format!("; {count} entries were refused"),
@@ -45,8 +46,9 @@ pub fn hosts(label: &str, file: File) -> Result<Vec<SourceRef>, SourceError> {
     Err(SourceError::Unrecognized {
         path: label.to_owned(),
         looks: format!("it is an archive, but not of a host's files{damage}{refused}"),
-        remedy: "give a bundle of `k8sdoctor collect`, a sosreport, a support bundle, or an archive of etc/, proc/ and var/"
-            .to_owned(),
+        remedy:
+            "give a bundle of `k8sdoctor collect`, a sosreport, a support bundle, or an archive of etc/, proc/ and var/"
+                .to_owned(),
     })
 }
 
@@ -131,7 +133,9 @@ fn bundle(label: String, archive: &Arc<Archive>, root: &str) -> Result<SourceRef
         }
         let whole = whole.filter(|_| !missing);
         if whole.as_ref().is_none_or(|whole| whole.size() != record.size) {
-            recording.incomplete.get_or_insert_with(|| "the bundle is not whole: files of its list are missing".to_owned());
+            recording
+                .incomplete
+                .get_or_insert_with(|| "the bundle is not whole: files of its list are missing".to_owned());
             recording.left_out.push((record.path, "it is not in the bundle as its list says".to_owned()));
             continue;
         }

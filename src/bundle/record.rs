@@ -72,7 +72,9 @@ pub fn to_file(source: SourceRef, path: &Path, options: &CollectOptions) -> Resu
 
 fn why(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::StorageFull => "no space left on the disk; give -o on another one, or --max-size".to_owned(),
+        std::io::ErrorKind::StorageFull => {
+            "no space left on the disk; give -o on another one, or --max-size".to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -33,10 +33,6 @@ impl Spool {
         self.length
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     /// Keeps these bytes after those of the calls before.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY {
@@ -80,7 +76,8 @@ fn temporary() -> io::Result<File> {
         Ok(file) => Ok(File::from(file)),
         // Not every file system can do that.
         Err(_) => {
-            let name = directory.join(format!(".k8sdoctor-{}-{:x}", std::process::id(), rustix::process::getuid().as_raw()));
+            let name =
+                directory.join(format!(".k8sdoctor-{}-{:x}", std::process::id(), rustix::process::getuid().as_raw()));
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let file = rustix::fs::open(&name, flags, mode)?;
             rustix::fs::unlink(&name)?;

@@ -69,7 +69,12 @@ fn show(path: &Path) -> Result<Exit, CliError> {
         for file in &content.files {
             let replaced = if file.redactions > 0 { format!("  {} replaced", file.redactions) } else { String::new() };
             let truncated = file.truncated.as_ref().map(|why| format!("  cut: {}", escape(why))).unwrap_or_default();
-            out.push_str(&format!("  {:04o} {:>12}  {}{replaced}{truncated}\n", file.mode, file.size, escape(&file.path)));
+            out.push_str(&format!(
+                "  {:04o} {:>12}  {}{replaced}{truncated}\n",
+                file.mode,
+                file.size,
+                escape(&file.path)
+            ));
         }
         for left_out in &content.left_out {
             out.push_str(&format!("left out: {}: {}\n", escape(&left_out.path), escape(&left_out.why)));
@@ -94,10 +99,15 @@ fn verify(path: &Path) -> Result<Exit, CliError> {
     let mut out = String::new();
     let mut exit = Exit::Clean;
     for content in read(path)? {
-        let mut wrong: Vec<String> = content.incomplete.iter().map(|why| format!("not whole: {}", escape(why))).collect();
+        let mut wrong: Vec<String> =
+            content.incomplete.iter().map(|why| format!("not whole: {}", escape(why))).collect();
         wrong.extend(content.verify().into_iter().map(|(path, why)| format!("{}: {}", escape(&path), escape(&why))));
         if wrong.is_empty() {
-            out.push_str(&format!("{}: {} files are as they were taken\n", escape(&content.head.host), content.files.len()));
+            out.push_str(&format!(
+                "{}: {} files are as they were taken\n",
+                escape(&content.head.host),
+                content.files.len()
+            ));
         } else {
             exit = Exit::Incomplete;
             wrong.iter().for_each(|line| out.push_str(&format!("{}: {line}\n", escape(&content.head.host))));
@@ -124,7 +134,11 @@ fn diff(old: &Path, new: &Path) -> Result<Exit, CliError> {
     let of = |contents: Vec<Content>| -> BTreeMap<(String, String), (String, u64)> {
         let file = |content: &Content| {
             let host = content.head.host.clone();
-            content.files.iter().map(move |file| ((host.clone(), file.path.clone()), (file.sha256.clone(), file.size))).collect()
+            content
+                .files
+                .iter()
+                .map(move |file| ((host.clone(), file.path.clone()), (file.sha256.clone(), file.size)))
+                .collect()
         };
         contents.iter().flat_map(|content| -> Vec<_> { file(content) }).collect()
     };

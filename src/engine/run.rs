@@ -184,5 +184,11 @@ fn summary(host: &Host) -> HostSummary {
     if roles.is_empty() && crate::rules::support::is_node(host) {
         roles.push("worker".to_owned());
     }
-    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, incomplete: host.incomplete, roles }
+    HostSummary {
+        name: host.name.clone(),
+        source: host.source.clone(),
+        kind: host.kind,
+        incomplete: host.incomplete,
+        roles,
+    }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::decompress;
 use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
+use super::decompress;
 use super::feed::{Buffer, Feed};
 use super::literals::Literal;
 use super::matching::{Event, Worker};

@@ -86,7 +86,9 @@ pub fn parse_base64(data: &str, origin: Origin) -> CertificateFile {
 pub fn redacted_block(text: &str) -> Option<String> {
     let lines = text.lines().count();
     let mut found = blocks(text);
-    let Block { label, encrypted: false, redacted: false, content: Ok(content), .. } = found.pop()? else { return None };
+    let Block { label, encrypted: false, redacted: false, content: Ok(content), .. } = found.pop()? else {
+        return None;
+    };
     if !found.is_empty() || !label.ends_with("PRIVATE KEY") || label == "ENCRYPTED PRIVATE KEY" || lines < 3 {
         return None;
     }

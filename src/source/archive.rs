@@ -180,7 +180,11 @@ impl ArchiveSource {
                     if links > LINK_LIMIT {
                         return Err(ReadError::LinkLoop { path: path.to_owned() });
                     }
-                    if target.starts_with('/') { at.clear() } else { at.truncate(at.len().saturating_sub(1)) }
+                    if target.starts_with('/') {
+                        at.clear()
+                    } else {
+                        at.truncate(at.len().saturating_sub(1))
+                    }
                     for name in names(target).into_iter().rev() {
                         pending.push_front(name);
                     }

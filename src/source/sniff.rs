@@ -195,7 +195,9 @@ fn by_magic(head: &[u8]) -> Option<FileIdentity> {
 
 fn is_archive_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let packed = [".gz", ".xz", ".zst", ".bz2"].iter().any(|ending| name.strip_suffix(ending).is_some_and(|stem| stem.ends_with(".tar")));
+    let packed = [".gz", ".xz", ".zst", ".bz2"]
+        .iter()
+        .any(|ending| name.strip_suffix(ending).is_some_and(|stem| stem.ends_with(".tar")));
     packed || [".tgz", ".txz", ".tzst", ".tbz", ".tbz2"].iter().any(|ending| name.ends_with(ending))
 }
 

@@ -10,7 +10,11 @@ use crate::source::SourceRef;
 
 pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
     let mut nodes = BTreeMap::new();
-    archive.nodes.keys().filter(|name| name.ends_with("/pods.json")).for_each(|name| pods::nodes(archive, name, &mut nodes));
+    archive
+        .nodes
+        .keys()
+        .filter(|name| name.ends_with("/pods.json"))
+        .for_each(|name| pods::nodes(archive, name, &mut nodes));
     let mut hosts = Hosts::default();
     for name in archive.nodes.keys() {
         let Some(directory) = name.strip_suffix("/logs.txt") else { continue };

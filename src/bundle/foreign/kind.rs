@@ -10,7 +10,9 @@ use crate::source::SourceRef;
 const SERVICES: &[&str] = &["kubelet.log", "containerd.log"];
 
 pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
-    let Some(root) = archive.nodes.keys().find_map(|name| name.strip_suffix("kind-version.txt")) else { return Vec::new() };
+    let Some(root) = archive.nodes.keys().find_map(|name| name.strip_suffix("kind-version.txt")) else {
+        return Vec::new();
+    };
     let mut hosts = Hosts::default();
     for name in archive.nodes.keys() {
         let Some((node, rest)) = name.strip_prefix(root).and_then(|rest| rest.split_once('/')) else { continue };

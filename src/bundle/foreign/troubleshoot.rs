@@ -78,7 +78,9 @@ fn place(archive: &Archive, entry: &str, rest: &str) -> Option<String> {
     match identify(entry, &head) {
         // Their own results are JSON.
         FileIdentity::Unknown | FileIdentity::Archive | FileIdentity::Journal => None,
-        FileIdentity::Log => path.ends_with(".log").then(|| format!("/var/log/{}", parts.last().copied().unwrap_or(path))),
+        FileIdentity::Log => {
+            path.ends_with(".log").then(|| format!("/var/log/{}", parts.last().copied().unwrap_or(path)))
+        }
         _ if path.ends_with(".json") && !path.ends_with("daemon.json") => None,
         known => known.place(entry, &head),
     }

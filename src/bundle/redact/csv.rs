@@ -15,7 +15,9 @@ impl Table {
     /// The table that a file of this path is: of known_tokens.csv and basic_auth.csv the first column is secret.
     pub fn of_path(path: &str) -> Table {
         let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-        let is_known = ["token", "basic_auth", "basic-auth", "basicauth", "password", "users"].iter().any(|word| name.contains(word));
+        let is_known = ["token", "basic_auth", "basic-auth", "basicauth", "password", "users"]
+            .iter()
+            .any(|word| name.contains(word));
         let is_table = name.ends_with(".csv") || name == "known_tokens" || name == "basic_auth";
         if is_known && is_table { Table { columns: vec![0], fields: 0, separator: b',' } } else { Table::default() }
     }
@@ -45,7 +47,11 @@ impl Table {
         if let [(start, end), _, (id, id_end), ..] = all.as_slice()
             && (3..=4).contains(&all.len())
             && end - start >= 8
-            && !line.get(*start..*end).unwrap_or_default().iter().any(|byte| byte.is_ascii_whitespace() || b"=:/{\"[(".contains(byte))
+            && !line
+                .get(*start..*end)
+                .unwrap_or_default()
+                .iter()
+                .any(|byte| byte.is_ascii_whitespace() || b"=:/{\"[(".contains(byte))
             && line.get(*start..*end).unwrap_or_default().iter().any(u8::is_ascii_digit)
             && !line.get(*id..*id_end).unwrap_or_default().iter().any(u8::is_ascii_whitespace)
         {
@@ -58,7 +64,8 @@ impl Table {
         for separator in [b',', b';', b'\t'] {
             let all = fields(line, separator);
             let name = |(start, end): &(usize, usize)| {
-                let text = line.get(*start..*end).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or("").trim();
+                let text =
+                    line.get(*start..*end).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or("").trim();
                 let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_- .".contains(c));
                 (plain && text.len() < 64).then(|| text.to_owned())
             };

@@ -17,7 +17,8 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ))
     .ok()
 });
-static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\\*["'](?P<value>(?:[^"'\\]|\\+[^"'\\])*)"#).ok());
+static WORD: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"\\*["'](?P<value>(?:[^"'\\]|\\+[^"'\\])*)"#).ok());
 
 /// Whether the text says that it is a Secret.
 pub(super) fn is_secret_kind(text: &[u8]) -> bool {
@@ -38,7 +39,9 @@ pub(super) fn find(line: &[u8], hits: &mut Vec<Hit>) -> bool {
         }
     }
     for captures in named.captures_iter(line) {
-        let Some(name) = captures.name("name").and_then(|name| std::str::from_utf8(name.as_bytes()).ok()) else { continue };
+        let Some(name) = captures.name("name").and_then(|name| std::str::from_utf8(name.as_bytes()).ok()) else {
+            continue;
+        };
         let Some(open) = captures.name("open").filter(|_| names::is_secret(name)) else { continue };
         let rest = line.get(open.end()..).unwrap_or_default();
         let end = memchr::memmem::find(rest, open.as_bytes()).unwrap_or(rest.len());

@@ -8,11 +8,67 @@ use super::Hit;
 
 /// Texts of which one is in every match of [`SHAPES`], as they are written.
 pub(super) const MARKS: &[&str] = &[
-    "eyJ", "AKIA", "ASIA", "AIza", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "npm_", "sk_live_",
-    "rk_live_", "sk-", "hvs.", "hvb.", "dop_v1_", "dckr_", "ya29.", "AGE-SECRET-KEY", "$apr1$", "$2a$", "$2b$", "$2y$", "$1$", "$5$",
-    "$6$", "$y$", "{SHA}", "{SSHA}", "K10", "hooks.slack.com", "SG.", "hf_", "8Q~", "pypi-", "GOCSPX-", "PuTTY-User-Key", "K3S", "shpat_", "AQD", ":AA",
-    "basic ", "bearer ", "Basic ", "Bearer ", "BASIC ", "BEARER ", "digest ", "token ", "Token ", "://",
-    " -u ", " -u", " --user", "sshpass", "id-token=", "htpasswd", "mysql",
+    "eyJ",
+    "AKIA",
+    "ASIA",
+    "AIza",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "npm_",
+    "sk_live_",
+    "rk_live_",
+    "sk-",
+    "hvs.",
+    "hvb.",
+    "dop_v1_",
+    "dckr_",
+    "ya29.",
+    "AGE-SECRET-KEY",
+    "$apr1$",
+    "$2a$",
+    "$2b$",
+    "$2y$",
+    "$1$",
+    "$5$",
+    "$6$",
+    "$y$",
+    "{SHA}",
+    "{SSHA}",
+    "K10",
+    "hooks.slack.com",
+    "SG.",
+    "hf_",
+    "8Q~",
+    "pypi-",
+    "GOCSPX-",
+    "PuTTY-User-Key",
+    "K3S",
+    "shpat_",
+    "AQD",
+    ":AA",
+    "basic ",
+    "bearer ",
+    "Basic ",
+    "Bearer ",
+    "BASIC ",
+    "BEARER ",
+    "digest ",
+    "token ",
+    "Token ",
+    "://",
+    " -u ",
+    " -u",
+    " --user",
+    "sshpass",
+    "id-token=",
+    "htpasswd",
+    "mysql",
 ];
 
 static SHAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -63,7 +119,8 @@ pub(super) fn find(line: &[u8], hits: &mut Vec<Hit>) -> bool {
         for (name, rule) in RULES {
             if let Some(found) = captures.name(name) {
                 // `Bearer authentication` and the like: a credential has something that no word has.
-                let is_word = *name == "header" && found.as_bytes().iter().all(|byte| byte.is_ascii_lowercase() || b".-_".contains(byte));
+                let is_word = *name == "header"
+                    && found.as_bytes().iter().all(|byte| byte.is_ascii_lowercase() || b".-_".contains(byte));
                 if !is_word {
                     hits.push(Hit::new(found.start(), found.end(), rule));
                 }
@@ -79,7 +136,9 @@ fn urls(line: &[u8], hits: &mut Vec<Hit>) {
     for at in memchr::memmem::find_iter(line, b"://") {
         let start = at + 3;
         let rest = line.get(start..).unwrap_or_default();
-        let word = rest.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | 0));
+        let word = rest.iter().position(|byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | 0)
+        });
         let word = rest.get(..word.unwrap_or(rest.len())).unwrap_or_default();
         let authority = word.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
         let authority = word.get(..authority.unwrap_or(word.len())).unwrap_or_default();

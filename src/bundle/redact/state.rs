@@ -52,7 +52,8 @@ impl State {
         let end = start + text.len();
         self.key_lines(line, hits);
         if self.wrapped {
-            let is_run = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
+            let is_run =
+                !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
             if is_run {
                 hits.push(Hit::new(start, end, "encoded-secret"));
             }
@@ -80,7 +81,9 @@ impl State {
             self.value -= 1;
             let name = text.strip_prefix(b"- ").unwrap_or(text);
             let name = name.strip_prefix(b"\"").unwrap_or(name);
-            if name.starts_with(b"value") && let Some(colon) = memchr::memchr(b':', line) {
+            if name.starts_with(b"value")
+                && let Some(colon) = memchr::memchr(b':', line)
+            {
                 let rest = line.get(colon + 1..).unwrap_or_default().trim_ascii();
                 let from = end - rest.len().min(end);
                 if matches!(rest.first(), Some(b'|' | b'>')) {
@@ -114,12 +117,16 @@ impl State {
         match (begins, ends) {
             // On one line, with line ends written as \n.
             (Some(begin), Some(end)) if end > begin => {
-                let from = begin + memchr::memmem::find(line.get(begin + 11..).unwrap_or_default(), b"-----").map_or(11, |at| at + 16);
+                let from = begin
+                    + memchr::memmem::find(line.get(begin + 11..).unwrap_or_default(), b"-----")
+                        .map_or(11, |at| at + 16);
                 blank_base64(line, from.min(end), end, hits);
                 self.key = 0;
             }
             (Some(begin), _) => {
-                let from = begin + memchr::memmem::find(line.get(begin + 11..).unwrap_or_default(), b"-----").map_or(11, |at| at + 16);
+                let from = begin
+                    + memchr::memmem::find(line.get(begin + 11..).unwrap_or_default(), b"-----")
+                        .map_or(11, |at| at + 16);
                 blank_base64(line, from.min(line.len()), line.len(), hits);
                 self.key = KEY_LINES;
             }
@@ -130,7 +137,8 @@ impl State {
             (None, None) if self.key > 0 => {
                 self.key -= 1;
                 let text = line.trim_ascii();
-                let last = text.iter().rposition(|byte| byte.is_ascii_whitespace() || *byte == b'"').map_or(0, |at| at + 1);
+                let last =
+                    text.iter().rposition(|byte| byte.is_ascii_whitespace() || *byte == b'"').map_or(0, |at| at + 1);
                 let start = line.len() - line.trim_ascii_start().len();
                 blank_base64(line, start + last, start + text.len(), hits);
                 // Other runs of the line: a log's own words before it are short, or no base64.
@@ -146,7 +154,13 @@ impl State {
         }
     }
 
-    fn data_line(&mut self, line: &[u8], data: (usize, Option<usize>), place: (usize, usize, usize), hits: &mut Vec<Hit>) {
+    fn data_line(
+        &mut self,
+        line: &[u8],
+        data: (usize, Option<usize>),
+        place: (usize, usize, usize),
+        hits: &mut Vec<Hit>,
+    ) {
         let (depth, children) = data;
         let (start, end, indent) = place;
         let text = line.get(start..end).unwrap_or_default();

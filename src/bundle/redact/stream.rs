@@ -127,7 +127,11 @@ impl Stream {
             } else {
                 while places.next_if(|place| *place < done).is_some() {}
                 match places.peek() {
-                    Some(place) => lines.get(..*place).and_then(|text| memchr::memrchr(b'\n', text)).map_or(0, |at| at + 1).max(done),
+                    Some(place) => lines
+                        .get(..*place)
+                        .and_then(|text| memchr::memrchr(b'\n', text))
+                        .map_or(0, |at| at + 1)
+                        .max(done),
                     None => lines.len(),
                 }
             };
@@ -177,7 +181,8 @@ impl Stream {
         }
         self.look(part, &mut hits);
         // A part without anything that could end a value is no text: nobody knows what it is.
-        let is_blob = part.len() > PART && !part.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'{}".contains(byte));
+        let is_blob =
+            part.len() > PART && !part.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'{}".contains(byte));
         if is_blob {
             hits.push(Hit::new(0, part.len(), "long-encoded-text"));
         }
@@ -193,7 +198,11 @@ impl Stream {
                 cut = part.len();
             }
         }
-        self.carried = hits.iter().filter(|hit| hit.start >= cut && !is_last).map(|hit| Hit::new(hit.start - cut, hit.end - cut, hit.rule)).collect();
+        self.carried = hits
+            .iter()
+            .filter(|hit| hit.start >= cut && !is_last)
+            .map(|hit| Hit::new(hit.start - cut, hit.end - cut, hit.rule))
+            .collect();
         if self.inside.is_some() && !self.carried.is_empty() {
             // It is carried to the end of what is kept, and has to go on from there.
             let kept = part.len() - cut;
@@ -306,10 +315,15 @@ fn merge(mut hits: Vec<Hit>) -> Vec<Hit> {
         match merged.last_mut() {
             Some(last) if hit.start < last.end => {
                 // The public half of an encoded key says more than its blank.
-                let same_key = hit.text.is_some() && last.text.is_none() && hit.start <= last.start + 1 && hit.end.saturating_add(1) >= last.end;
+                let same_key = hit.text.is_some()
+                    && last.text.is_none()
+                    && hit.start <= last.start + 1
+                    && hit.end.saturating_add(1) >= last.end;
                 if same_key && hit.rule == "encoded-private-key" {
                     *last = hit;
-                } else if hit.end > last.end || (last.text.is_some() && last.rule != "encoded-private-key" && hit.text.is_none()) {
+                } else if hit.end > last.end
+                    || (last.text.is_some() && last.rule != "encoded-private-key" && hit.text.is_none())
+                {
                     let end = hit.end.max(last.end);
                     *last = Hit { start: last.start, end, rule: last.rule, text: None };
                 }

@@ -79,7 +79,7 @@ impl Reader<'_, '_> {
         let quoted = self.skip(self.end, |byte| byte == b'\\' || byte == b'"' || byte == b'\'');
         let spaced = self.skip(quoted, is_space);
         let separator = self.at(spaced);
-        if matches!(separator, b':' | b'=') && !(separator == b':' && self.at(spaced + 1) == b'/' ) {
+        if matches!(separator, b':' | b'=') && !(separator == b':' && self.at(spaced + 1) == b'/') {
             let mut value = spaced + 1;
             while matches!(self.at(value), b'=' | b'>' | b':') && value < spaced + 3 {
                 value += 1;
@@ -129,7 +129,9 @@ impl Reader<'_, '_> {
         let first = words.first().copied().unwrap_or_default();
         let is_netrc = is_password && (words.contains(&"login") || first == "user" || first == "machine");
         let early = words.iter().take(2).any(|word| word.trim_start_matches(['"', '\'']) == self.name);
-        let plain = self.name.contains('_') || self.name.chars().all(|c| c.is_ascii_lowercase() || c == '-') || self.name.chars().all(|c| !c.is_ascii_lowercase());
+        let plain = self.name.contains('_')
+            || self.name.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+            || self.name.chars().all(|c| !c.is_ascii_lowercase());
         is_netrc || (early && words.len() <= 4 && plain)
     }
 
@@ -188,7 +190,11 @@ impl Reader<'_, '_> {
         if self.at(end) == b'"' || self.at(end) == b'\'' {
             let begin = end + 1;
             let close = self.closing(begin, 0, self.at(end));
-            if self.at(close) == self.at(end) && self.start > 0 && self.at(self.start - 1) != self.at(end) && separator == b'=' {
+            if self.at(close) == self.at(end)
+                && self.start > 0
+                && self.at(self.start - 1) != self.at(end)
+                && separator == b'='
+            {
                 self.hit(begin, close, true);
             }
         }
@@ -211,7 +217,8 @@ impl Reader<'_, '_> {
     }
 
     fn bare_end(&self, at: usize, separator: u8) -> usize {
-        let opening = self.start.checked_sub(1).map(|before| self.at(before)).filter(|byte| matches!(byte, b'"' | b'\''));
+        let opening =
+            self.start.checked_sub(1).map(|before| self.at(before)).filter(|byte| matches!(byte, b'"' | b'\''));
         let line_end = || {
             let end = self.skip(at, |byte| byte != b'\n' && byte != b'\r' && byte != 0);
             let text = self.line.get(at..end).unwrap_or_default();
@@ -233,7 +240,9 @@ impl Reader<'_, '_> {
                 byte if byte.is_ascii_whitespace() || byte == 0 => break,
                 b'"' | b'\'' | b'`' | b'<' | b'&' | b';' | b'}' | b']' | b')' => break,
                 b'\\' if matches!(self.at(end + 1), b'n' | b't' | b'r' | b'"' | b'\'' | b'\\') => break,
-                b',' if separator == b':' || self.at(end + 1).is_ascii_whitespace() || self.is_next_key(end + 1) => break,
+                b',' if separator == b':' || self.at(end + 1).is_ascii_whitespace() || self.is_next_key(end + 1) => {
+                    break;
+                }
                 _ => end += 1,
             }
         }
@@ -253,7 +262,12 @@ impl Reader<'_, '_> {
         let is_word = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_alphabetic);
         let next = self.line.get(at + first.len()..).unwrap_or_default();
         let followed = next.first() == Some(&b' ') && next.get(1).is_some_and(u8::is_ascii_alphabetic);
-        separator == b':' && self.at(at - 1) == b' ' && !names::is_password(self.name) && is_word(first) && followed && first.len() <= 16
+        separator == b':'
+            && self.at(at - 1) == b' '
+            && !names::is_password(self.name)
+            && is_word(first)
+            && followed
+            && first.len() <= 16
     }
 
     /// Values of a list on one line.
@@ -295,17 +309,26 @@ fn is_harmless(name: &str, value: &[u8], quoted: bool) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return false };
     let text = text.trim().trim_end_matches([';', ',']);
     let lower = text.to_ascii_lowercase();
-    let switches = ["", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "~", "enabled", "disabled", "<nil>", "[]", "{}", "-", "(", "|", ">"];
+    let switches = [
+        "", "y", "n", "m", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "~", "enabled",
+        "disabled", "<nil>", "[]", "{}", "-", "(", "|", ">",
+    ];
     if switches.contains(&lower.as_str()) || lower == "<redacted>" || lower == "<masked>" {
         return true;
     }
-    let is_variable_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_variable_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let variable = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).or_else(|| text.strip_prefix('$'));
     if variable.is_some_and(is_variable_name) || (text.starts_with("$(") && text.ends_with(')')) {
         return true;
     }
     let name = name.trim_matches('-').to_ascii_lowercase().replace('_', "-");
     if name.ends_with("auth-token") && (text == "simple" || text.starts_with("jwt,")) {
+        return true;
+    }
+    // nsswitch.conf says where passwd is looked up.
+    let databases = ["files", "compat", "systemd", "sss", "ldap", "db", "nis", "winbind", "altfiles", "cache"];
+    if name == "passwd" && text.split_whitespace().all(|word| databases.contains(&word) || word.starts_with('[')) {
         return true;
     }
     if name.ends_with("tokens") && text.bytes().all(|byte| byte.is_ascii_digit()) {

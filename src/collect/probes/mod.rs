@@ -31,8 +31,8 @@ use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, Probes, Tl
 use crate::origin::Unknown;
 use budget::{Budget, NOT_ASKED};
 
-pub use recorded::RecordedProbes;
 pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, Plan, SocketQuestion};
+pub use recorded::RecordedProbes;
 
 /// How long all probes may take together, unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
