@@ -32,7 +32,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { entries: 400_000, total: 64 << 30, entry: 16 << 30, ratio: 1000, free: 256 << 20, depth: 64 }
+        Limits { entries: 400_000, total: 64 << 30, entry: 16 << 30, ratio: 1000, free: 256 << 20, depth: 40 }
     }
 }
 

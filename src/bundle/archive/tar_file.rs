@@ -65,5 +65,9 @@ pub(super) fn read(reader: impl Read, limits: Limits) -> io::Result<Archive> {
             _ => builder.refuse(&name, "it is a kind of entry that no host's file is"),
         }
     }
+    // What packed it knows only at its end whether all of it was right.
+    if damage.is_none() && builder.archive.damage.is_none() {
+        damage = io::copy(&mut tar.into_inner(), &mut io::sink()).err().map(|error| error.to_string());
+    }
     Ok(builder.finish(damage))
 }

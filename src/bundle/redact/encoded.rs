@@ -108,7 +108,7 @@ fn look(run: &[u8], start: usize, policy: Policy, depth: usize, found: &mut Foun
                 }
                 return None;
             };
-            let has_key = records.found.iter().any(|record| record.rule == "private-key");
+            let has_key = records.found.iter().any(|record| record.rule.ends_with("private-key"));
             let rule = if has_key { "encoded-private-key" } else { "encoded-secret" };
             let text = Some(engine(part).encode(redacted).into_bytes());
             return Some(Hit { start: whole, end: start + run.len(), rule, text });

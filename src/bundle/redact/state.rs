@@ -55,7 +55,7 @@ impl State {
             let is_run =
                 !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));
             if is_run {
-                hits.push(Hit::new(start, end, "encoded-secret"));
+                hits.push(Hit::new(start, end, "encoded-private-key"));
             }
             self.wrapped = is_run;
         }

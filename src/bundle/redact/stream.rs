@@ -20,7 +20,8 @@ static NAMES: LazyLock<Option<AhoCorasick>> =
     LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(names::WORDS).ok());
 /// Whatever makes a line worth a look.
 static MARKS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let others = ["private key", "kind", "data\":", "stringdata", "name:", "name\":", "requirepass"];
+    let others =
+        ["private key", "kind", "data:", "data\":", "stringdata", ",\"system:", "name:", "name\":", "requirepass"];
     let words = names::WORDS.iter().chain(shapes::MARKS).chain(&others);
     AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
 });
@@ -43,6 +44,8 @@ pub struct Stream {
     inside: Option<&'static str>,
     /// Arguments or variables with a NUL after each.
     variables: bool,
+    /// Every line is looked at, whether or not it has a mark: files that people write are small.
+    every_line: bool,
 }
 
 impl Stream {
@@ -62,11 +65,13 @@ impl Stream {
             carried: Vec::new(),
             inside: None,
             variables: path.starts_with("/proc/") && path.ends_with("/environ"),
+            every_line: false,
         }
     }
 
     /// Looks at the whole text beforehand, for what a line's meaning depends on that stands after it.
     pub(super) fn knows_whole(&mut self, text: &[u8]) {
+        self.every_line = true;
         self.state.secret_kind = memchr::memmem::find(text, b"Secret").is_some() && json::is_secret_kind(text);
     }
 
@@ -122,7 +127,7 @@ impl Stream {
         let mut done = 0;
         let mut places = places.into_iter().peekable();
         while done < lines.len() {
-            let next = if self.state.is_active() || self.table.is_active() {
+            let next = if self.every_line || self.state.is_active() || self.table.is_active() {
                 done
             } else {
                 while places.next_if(|place| *place < done).is_some() {}
@@ -230,7 +235,7 @@ impl Stream {
             }
             self.state.after(text);
         } else {
-            hits.retain(|hit| hit.rule == "private-key");
+            hits.retain(|hit| hit.rule.ends_with("private-key"));
             self.look(text, &mut hits);
             hits.retain(|hit| hit.rule.ends_with("private-key"));
         }
