@@ -132,9 +132,9 @@ fn head(source: &SourceRef, name: &str, started: Timestamp, options: &CollectOpt
     }
 }
 
-fn work<W: Write>(source: SourceRef, recorder: &Arc<Recorder<W>>, options: &CollectOptions, started: Timestamp)
+fn work<W>(source: SourceRef, recorder: &Arc<Recorder<W>>, options: &CollectOptions, started: Timestamp)
 where
-    W: Send + 'static,
+    W: Write + Send + 'static,
 {
     let recording: SourceRef = Arc::new(RecordingSource::new(Arc::clone(&source), Arc::clone(recorder)));
     let at = source.recording().and_then(|found| found.at).unwrap_or(started);

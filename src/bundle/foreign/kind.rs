@@ -20,9 +20,8 @@ pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
             continue;
         }
         let has_services = || SERVICES.iter().any(|service| archive.file(&format!("{root}{node}/{service}")).is_some());
-        if SERVICES.contains(&rest) || (rest == "journal.log" && !has_services()) {
-            hosts.add(node, format!("/var/log/{rest}"), name);
-        } else if rest.starts_with("pods/") {
+        let is_service = SERVICES.contains(&rest) || (rest == "journal.log" && !has_services());
+        if is_service || rest.starts_with("pods/") {
             hosts.add(node, format!("/var/log/{rest}"), name);
         }
     }

@@ -159,7 +159,7 @@ impl<W: Write> Recorder<W> {
     }
 
     pub fn link(&self, path: &str, answer: &Result<String, ReadError>) {
-        let answer = answer.as_ref().map(Clone::clone).map_err(Into::into);
+        let answer = answer.clone().map_err(|error| Refused::from(&error));
         self.lock().answers.links.entry(path.to_owned()).or_insert(answer);
     }
 

@@ -122,7 +122,7 @@ fn look(run: &[u8], start: usize, policy: Policy, depth: usize, found: &mut Foun
 fn engine(run: &[u8]) -> GeneralPurpose {
     let is_url = run.iter().any(|byte| matches!(byte, b'-' | b'_'));
     let alphabet = if is_url { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
-    let padded = run.ends_with(b"=") || run.len() % 4 == 0;
+    let padded = run.ends_with(b"=") || run.len().is_multiple_of(4);
     GeneralPurpose::new(alphabet, CONFIG.with_encode_padding(padded))
 }
 
