@@ -1,4 +1,4 @@
-//! The content of an archive by name, whatever the archive says. Nothing is extracted: entries go to a [`Spool`], links are
+//! The content of an archive by name, whatever the archive says. Nothing is extracted: entries go to a spool, links are
 //! kept as texts, and an entry that no honest archive of a host has is refused, told and passed over.
 
 mod tar_file;
@@ -81,7 +81,7 @@ pub struct Refusal {
 #[derive(Debug, Default)]
 pub struct Archive {
     pub nodes: BTreeMap<String, Node>,
-    /// At most [`TOLD`] of them.
+    /// The first of them.
     pub refused: Vec<Refusal>,
     /// How many entries were refused.
     pub refused_count: usize,
