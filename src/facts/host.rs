@@ -27,6 +27,10 @@ pub struct Host {
     pub name: String,
     pub source: String,
     pub kind: SourceKind,
+    /// This host itself, or a recording of one that was: what it lacks was not there.
+    pub of_live_host: bool,
+    /// The source says that it lacks some of what it was to hold: nothing that is not found says anything.
+    pub incomplete: bool,
     pub network: Fact<Network>,
     pub names: Names,
     pub system: System,
@@ -80,6 +84,8 @@ impl Host {
             name: name.to_owned(),
             source: name.to_owned(),
             kind: SourceKind::Tree,
+            of_live_host: false,
+            incomplete: false,
             network: unknown("network"),
             names: Names {
                 hosts: unknown("/etc/hosts"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
+use super::decompress;
 use super::feed::{Buffer, Feed};
 use super::literals::Literal;
 use super::matching::{Event, Worker};
@@ -47,6 +48,11 @@ impl<'a> LogInput<'a> {
     pub fn lazy(path: impl Into<String>, open: Open<'a>) -> LogInput<'a> {
         let path = path.into();
         LogInput { attribution: program::attribute_path(&path), path, is_numbered: true, modified: None, open }
+    }
+
+    /// The path and the log's lines as they are scanned: unpacked, an exported journal as text.
+    pub fn into_lines(self) -> (String, io::Result<Box<dyn Read + Send>>) {
+        (self.path, (self.open)().and_then(decompress::open))
     }
 }
 

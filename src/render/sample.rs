@@ -62,6 +62,7 @@ pub fn host(name: &str, roles: &[&str]) -> HostSummary {
         name: name.to_owned(),
         source: format!("evidence/{name}"),
         kind: SourceKind::Tree,
+        incomplete: false,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
     }
 }

@@ -174,6 +174,8 @@ pub struct HostSummary {
     /// The source as the user named it.
     pub source: String,
     pub kind: crate::source::SourceKind,
+    /// The source was cut off, or lacks some of what it was to hold.
+    pub incomplete: bool,
     /// `control-plane`, `etcd`, `worker`, `load-balancer`.
     pub roles: Vec<String>,
 }
