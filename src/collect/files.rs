@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use crate::origin::Span;
-use crate::source::{Entry, FileKind, Metadata, ReadError, ReadSeek, Source, SourceKind, SourceRef};
+use crate::source::{Entry, FileKind, Metadata, ReadError, Source, SourceKind, SourceRef};
 
 /// A text file of the host, as read.
 #[derive(Debug, PartialEq, Eq)]
