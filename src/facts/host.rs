@@ -88,6 +88,7 @@ impl Host {
             incomplete: false,
             network: unknown("network"),
             names: Names {
+                own: unknown("/etc/hostname"),
                 hosts: unknown("/etc/hosts"),
                 resolv_conf: unknown("/etc/resolv.conf"),
                 nsswitch_hosts: unknown("/etc/nsswitch.conf"),

@@ -5,7 +5,7 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::load_balancer::Keepalived;
 use crate::facts::topology::{self, Edge, Route, Service};
-use crate::rules::support::{file_of, in_words, resolve};
+use crate::rules::support::{file_of, in_words, owners, resolve};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -97,6 +97,10 @@ fn is_virtual(context: &Context<'_>, host: &Host, edge: &Edge) -> bool {
             .flat_map(|instance| &instance.virtual_addresses)
             .any(|virtual_address| virtual_address.value.parse().is_ok_and(|parsed| addresses.contains(&parsed)))
     };
+    // What several hosts have is no one's own: the real servers of LVS, anycast.
+    if addresses.iter().any(|address| owners(context.cluster, *address).count() > 1) {
+        return true;
+    }
     context.cluster.hosts.iter().any(|other| {
         let by_keepalived = matches!(&other.load_balancers.keepalived, Ok(Some(keepalived)) if text(keepalived));
         let by_pod = other.kubernetes.static_pods.as_ref().is_ok_and(|pods| {

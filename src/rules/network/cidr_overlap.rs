@@ -58,6 +58,8 @@ fn judge_hosts(cluster: &Cluster, range: &Range<'_>, verdict: &mut Verdict) {
             verdict.pass();
             continue;
         };
+        let mut hosts = vec![host.name.clone(), range.host.name.clone()];
+        hosts.dedup();
         verdict.fail(
             Draft::new()
                 .subject(format!("{} {}", range.what, range.net))
@@ -65,7 +67,7 @@ fn judge_hosts(cluster: &Cluster, range: &Range<'_>, verdict: &mut Verdict) {
                 .value("what", range.what)
                 .value("network", range.net)
                 .value("holds", format!("{what} {address} of {}", host.name))
-                .hosts([host.name.clone(), range.host.name.clone()])
+                .hosts(hosts)
                 .at(&range.host.name, &range.origin, format!("the range of {}", range.what))
                 .evidence(Evidence::new(
                     EvidenceKind::Cluster,
