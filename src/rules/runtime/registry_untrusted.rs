@@ -84,7 +84,7 @@ fn judge_registry(host: &Host, registry: &Sourced<String>, verdict: &mut Verdict
                 "every registry, also the public ones",
             ))
         }
-        _ if is_own(name) => verdict.pass(),
+        _ if uses_containerd || is_own(name) => verdict.pass(),
         // Somebody's decision, and one to know of: whoever is between the node and it gives the node its images.
         _ => verdict.fail(
             Draft::new().subject(name).message("unverified").severity(Severity::Info).value("unverified", name).at(
