@@ -7,7 +7,7 @@ use super::card::{Card, Detect};
 use super::card_set::CardSet;
 use super::condition::{self, FactsDocument};
 use super::verdict::{Draft, Outcome, Verdict};
-use super::{causes, log_rules, merge};
+use super::{causes, dialect, log_rules, merge};
 use crate::facts::Host;
 use crate::report::{Counts, Finding, Severity, Unjudged};
 use crate::rules::{self, Context, Detector, Judge};
@@ -66,7 +66,9 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         drafts_of.push((card, drafts));
     }
     drop_brief(&mut drafts_of, &mut judgement.counts);
-    let findings = drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
+    let mut findings: Vec<Finding> =
+        drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
+    dialect::translate(&mut findings, context.cluster);
     judgement.findings = causes::explain(findings, cards);
     judgement
 }

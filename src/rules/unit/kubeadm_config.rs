@@ -179,7 +179,7 @@ fn judge_endpoint(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             if names.is_empty() && lacks_others_names(context, host) {
                 // The certificate that was made from it is what does not work (pki-san-missing).
             } else if names.is_empty() {
-                verdict.fail(draft(host, document, "names", &why));
+                verdict.fail(draft(host, document, "names", &why).value("old", "true"));
             } else {
                 verdict.pass();
             }
