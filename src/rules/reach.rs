@@ -161,10 +161,10 @@ pub fn own_targets(component: &Component, flag: &str) -> Vec<String> {
 }
 
 /// Whether something takes connections where the component's own server listens.
-pub fn listens(host: &Host, component: &Component) -> Option<ConnectAnswer> {
+pub fn listens(host: &Host, component: &Component) -> bool {
     let targets = own_targets(component, "listen-client-urls");
     let mut answers = host.probes.connects.iter().filter(|answer| targets.contains(&answer.target));
-    answers.find(|answer| answer.outcome == ConnectOutcome::Connected).cloned()
+    answers.any(|answer| answer.outcome == ConnectOutcome::Connected)
 }
 
 /// The draft of an endpoint that fails: what was asked, and where the client is told to dial it.

@@ -1,5 +1,6 @@
 //! What rules make of answers: hosts of a few files, with answers as a live host would have given them.
 
+mod etcd;
 mod pki;
 
 use std::sync::Arc;
