@@ -1,16 +1,19 @@
 //! The command line: arguments, one file for each subcommand, and the only code that writes to the terminal.
 
 mod check;
+mod config;
 mod error;
 pub mod exit;
 mod explain;
 mod format;
+mod gate;
 mod logs;
-mod nearest;
+pub(crate) mod nearest;
 mod output;
 mod panic;
 mod progress;
 mod rules;
+mod settings;
 mod terminal;
 mod topology;
 mod value;
@@ -61,6 +64,8 @@ enum Command {
     Rules(rules::Arguments),
     /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
     Topology(topology::Arguments),
+    /// Show the configuration that is used
+    Config(config::Arguments),
 }
 
 /// When to use colours.
@@ -118,6 +123,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),
+        Command::Config(arguments) => config::run(&arguments),
     };
     done.unwrap_or_else(|error: CliError| {
         output::error(&error.message);

@@ -139,6 +139,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         name,
         source: label.to_owned(),
         kind: files.kind(),
+        expected: crate::facts::expected::Expected::default(),
         network: network::collect(files, problems, &system.processes),
         names: names::collect(files, problems),
         sysctls: sysctls::collect(files, sysctls::SYSCTLS),

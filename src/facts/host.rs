@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::collect::TextFile;
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::expected::Expected;
 use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
@@ -27,6 +28,8 @@ pub struct Host {
     pub name: String,
     pub source: String,
     pub kind: SourceKind,
+    /// What the operator says of it.
+    pub expected: Expected,
     pub network: Fact<Network>,
     pub names: Names,
     pub system: System,
@@ -80,6 +83,7 @@ impl Host {
             name: name.to_owned(),
             source: name.to_owned(),
             kind: SourceKind::Tree,
+            expected: Expected::default(),
             network: unknown("network"),
             names: Names {
                 hosts: unknown("/etc/hosts"),
