@@ -43,6 +43,13 @@ pub struct Output {
     pub file: PathBuf,
 }
 
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let format = self.format.to_possible_value();
+        write!(f, "{}={}", format.as_ref().map_or("human", |value| value.get_name()), self.file.display())
+    }
+}
+
 /// Reads `sarif=results.sarif`.
 ///
 /// # Errors

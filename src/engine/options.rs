@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use crate::collect::TextFile;
 use crate::engine::card::Phase;
 use crate::engine::{CardSet, Language};
-use crate::report::Report;
+use crate::facts::expected::Expected;
+use crate::report::{Report, Severity};
 
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -31,6 +32,23 @@ pub struct RunOptions {
     pub language: Language,
     /// Only the rules of this phase; preflight judges a host that is no node yet.
     pub phase: Option<Phase>,
+    /// What a configuration says of rules and components, by name; a rule's own entry counts before its component's.
+    pub rules: BTreeMap<String, RuleSetting>,
+    /// What is expected of every host; roles are by host in `roles`.
+    pub expected: Expected,
+    /// Roles that hosts are to have, by host name.
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// The name of the one host that is looked at, instead of the one that it says itself.
+    pub host_name: Option<String>,
+}
+
+/// What a configuration says of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleSetting {
+    On,
+    Off,
+    /// Its findings have this severity.
+    Severity(Severity),
 }
 
 impl Default for RunOptions {
@@ -46,6 +64,10 @@ impl Default for RunOptions {
             since: None,
             language: Language::English,
             phase: None,
+            rules: BTreeMap::new(),
+            expected: Expected::default(),
+            roles: BTreeMap::new(),
+            host_name: None,
         }
     }
 }
