@@ -1,11 +1,11 @@
 //! From what the scanner matched to drafts of findings.
 
-use super::card::Card;
+use super::card::{Card, Detect};
 use super::condition::{FactsDocument, holds_for_log};
-use super::verdict::{Draft, Verdict};
+use super::verdict::{Draft, Outcome, Verdict};
 use crate::facts::Host;
-use crate::logs::LogPattern;
-use crate::origin::Origin;
+use crate::logs::{LogPattern, attribute_path};
+use crate::origin::{Origin, Unknown};
 use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
@@ -91,8 +91,31 @@ pub fn judge(
         }
         verdict.fail(draft.evidence(evidence));
     }
-    // A log that was read and says nothing of it speaks for the host, when the card has no other way to know.
-    if !found && !host.logs.scanned.is_empty() && card.detect == [super::card::Detect::Log] {
-        verdict.pass();
+    // What its logs are silent of did not happen, when the card has no other way to know: nothing could be asked.
+    let knows_otherwise = card.detect.iter().any(|way| !matches!(way, Detect::Log | Detect::Live));
+    if found || knows_otherwise || verdict.outcome() != Outcome::NotApplicable {
+        return;
     }
+    match unread(card, host) {
+        Some(unknown) => verdict.unknown(unknown),
+        None if !host.logs.scanned.is_empty() => verdict.pass(),
+        None => {}
+    }
+}
+
+/// A log that is there, could not be read at all, and might hold what the card looks for.
+fn unread(card: &Card, host: &Host) -> Option<Unknown> {
+    let may_write = |program: &str| {
+        card.logs.iter().any(|rule| rule.components.is_empty() || rule.components.iter().any(|it| it == program))
+    };
+    host.logs
+        .left_out
+        .iter()
+        // Of /var/log itself and of the journal it says what the host has none of, or what is too old to be asked for.
+        .filter(|(path, _)| path.starts_with('/') && path != "/var/log")
+        .filter(|(path, _)| host.logs.scanned.iter().all(|log| log.path != *path))
+        .find(|(path, _)| {
+            !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program))
+        })
+        .map(|(path, why)| Unknown::new(path.as_str(), why.as_str()))
 }
