@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::collect::TextFile;
 use crate::engine::card::Phase;
 use crate::engine::{CardSet, Language};
+use crate::facts::topology::map::Topology;
 use crate::report::Report;
 
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub language: Language,
     /// Only the rules of this phase; preflight judges a host that is no node yet.
     pub phase: Option<Phase>,
+    /// Whether the run also gives the map of the cluster.
+    pub map: bool,
 }
 
 impl Default for RunOptions {
@@ -46,6 +49,7 @@ impl Default for RunOptions {
             since: None,
             language: Language::English,
             phase: None,
+            map: false,
         }
     }
 }
@@ -57,4 +61,6 @@ pub struct Run {
     pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
     /// The rules that were judged.
     pub cards: Arc<CardSet>,
+    /// When the options asked for it.
+    pub topology: Option<Topology>,
 }
