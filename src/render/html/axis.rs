@@ -128,7 +128,11 @@ pub(super) fn events(report: &Report, words: Words, page: &mut Markup) -> bool {
     page.raw("</th><th>").text(words.pick("Message", "日志")).raw("</th><th class=\"axis\"><span>");
     page.text(&time(axis.from)).raw("</span><span>").text(&time(axis.to)).raw("</span></th></tr></thead><tbody>");
     for event in events.iter().take(ROWS) {
-        page.raw("<tr><td><time>").text(&event.first.to_string()).raw("</time></td><td>").text(event.host).raw(" ");
+        page.raw("<tr><td><time>")
+            .text(&time(event.first.as_second()))
+            .raw("</time></td><td>")
+            .text(event.host)
+            .raw(" ");
         page.text(&event.finding.component).raw("</td><td><a href=\"#").text(&event.finding.id).raw("\">");
         page.short(event.label, 200).raw("</a> <small>×").text(&event.count.to_string()).raw(" ");
         if event.ongoing {
