@@ -114,8 +114,6 @@ fn unread(card: &Card, host: &Host) -> Option<Unknown> {
         // Of /var/log itself and of the journal it says what the host has none of, or what is too old to be asked for.
         .filter(|(path, _)| path.starts_with('/') && path != "/var/log")
         .filter(|(path, _)| host.logs.scanned.iter().all(|log| log.path != *path))
-        .find(|(path, _)| {
-            !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program))
-        })
+        .find(|(path, _)| !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program)))
         .map(|(path, why)| Unknown::new(path.as_str(), why.as_str()))
 }

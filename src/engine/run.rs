@@ -11,7 +11,7 @@ use super::judge::judge;
 pub use super::options::{RuleSetting, Run, RunOptions};
 use crate::collect::{host, own_cards};
 use crate::facts::expected::Expected;
-use crate::facts::topology::map::roles;
+use crate::facts::topology::map::{self, roles};
 use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
@@ -90,9 +90,10 @@ fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: T
         passed: judged.passed,
         seconds: (crate::collect::now().as_microsecond() - began.as_microsecond()) as f64 / 1e6,
     };
+    let topology = options.map.then(|| map::of(&cluster));
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts, cards: Arc::clone(cards) })
+    Ok(Run { report, texts, cards: Arc::clone(cards), topology })
 }
 
 /// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.

@@ -42,6 +42,8 @@ pub struct Host {
     pub source: String,
     pub kind: &'static str,
     pub roles: Vec<String>,
+    /// The source was cut off, or lacks some of what it was to hold: nothing wrong found is not all fine.
+    pub incomplete: bool,
 }
 
 /// A source that was named and could not be opened.
@@ -204,6 +206,7 @@ impl Report {
                     source: host.source.clone(),
                     kind: kind(host.kind),
                     roles: host.roles.clone(),
+                    incomplete: host.incomplete,
                 })
                 .collect(),
             unopened: report
