@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod engine;
 pub mod facts;
 pub mod logs;

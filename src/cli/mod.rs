@@ -3,16 +3,19 @@
 mod bundle;
 mod check;
 mod collect;
+mod config;
 mod error;
 pub mod exit;
 mod explain;
 mod format;
+mod gate;
 mod logs;
-mod nearest;
+pub(crate) mod nearest;
 mod output;
 mod panic;
 mod progress;
 mod rules;
+mod settings;
 mod terminal;
 mod topology;
 mod value;
@@ -67,6 +70,8 @@ enum Command {
     Rules(rules::Arguments),
     /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
     Topology(topology::Arguments),
+    /// Show the configuration that is used
+    Config(config::Arguments),
 }
 
 /// When to use colours.
@@ -126,6 +131,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),
+        Command::Config(arguments) => config::run(&arguments),
     };
     done.unwrap_or_else(|error: CliError| {
         output::error(&error.message);

@@ -174,6 +174,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         kind: files.kind(),
         of_live_host: files.is_of_live_host(),
         incomplete: false,
+        expected: crate::facts::expected::Expected::default(),
         network: network::collect(files, problems, &system.processes),
         names: names::collect(files, problems),
         sysctls: sysctls::collect(files, sysctls::SYSCTLS),

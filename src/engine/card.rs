@@ -213,9 +213,18 @@ pub struct Card {
     /// Lines of the front matter's keys and of the items beneath them (`logs.0`), from 1.
     #[serde(skip)]
     pub lines: BTreeMap<String, u32>,
+    /// Whether the user said which severity its findings have: a detector's own measure then counts no more.
+    #[serde(skip)]
+    pub severity_is_set: bool,
 }
 
 impl Card {
+    /// Gives all findings of the rule this severity; what is over stays information.
+    pub fn set_severity(&mut self, severity: Severity) {
+        self.front.severity = severity;
+        self.severity_is_set = true;
+    }
+
     /// The line of a front matter key, for messages about it.
     pub fn line_of(&self, key: &str) -> u32 {
         let of = |key: &str| self.lines.get(key).copied();

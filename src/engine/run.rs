@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::card::Detect;
+use super::card::{Card, Detect};
 use super::card_set::{CardError, CardSet};
 use super::judge::judge;
-pub use super::options::{Run, RunOptions};
+pub use super::options::{RuleSetting, Run, RunOptions};
 use crate::collect::{host, own_cards};
-use crate::facts::topology::map::roles;
+use crate::facts::expected::Expected;
+use crate::facts::topology::map::{self, roles};
 use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
@@ -29,6 +30,8 @@ pub enum RunError {
     /// A component or rule of `--only` that does not exist.
     #[error("`{0}` is neither a rule nor a component: `k8sdoctor rules` lists both")]
     UnknownRule(String),
+    #[error("--host-name {name} is for one host, and {hosts} are given")]
+    HostName { name: String, hosts: usize },
     #[error("{0}")]
     Patterns(String),
 }
@@ -81,13 +84,16 @@ fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: T
         unjudged: judged.unjudged,
         problems: cluster.hosts.iter().flat_map(|host| host.problems.iter().cloned()).collect(),
         rules: cards.len(),
+        notices: Vec::new(),
+        configuration: None,
         counts: judged.counts,
         passed: judged.passed,
         seconds: (crate::collect::now().as_microsecond() - began.as_microsecond()) as f64 / 1e6,
     };
+    let topology = options.map.then(|| map::of(&cluster));
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts, cards: Arc::clone(cards) })
+    Ok(Run { report, texts, cards: Arc::clone(cards), topology })
 }
 
 /// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.
@@ -111,6 +117,16 @@ fn gather_with(
         let components = hosts.iter_mut().flat_map(|host| &mut host.components);
         components.filter(|component| component.name.is_kubernetes()).for_each(|one| one.assume_version(version));
     }
+    if let Some(name) = &options.host_name {
+        match hosts.as_mut_slice() {
+            [host] => rename(host, name),
+            hosts => return Err(RunError::HostName { name: name.clone(), hosts: hosts.len() }),
+        }
+    }
+    for host in &mut hosts {
+        let roles = options.roles.get(&host.name).cloned().unwrap_or_default();
+        host.expected = Expected { roles, ..options.expected.clone() };
+    }
     Ok((Cluster { hosts, at }, unopened))
 }
 
@@ -128,6 +144,13 @@ pub fn cards(options: &RunOptions) -> Result<CardSet, RunError> {
         }
         cards.extend(own);
     }
+    let setting = |card: &Card| options.rules.get(&card.id).or_else(|| options.rules.get(&card.component)).copied();
+    for card in cards.iter_mut() {
+        if let Some(RuleSetting::Severity(severity)) = setting(card) {
+            card.set_severity(severity);
+        }
+    }
+    cards.retain(|card| setting(card) != Some(RuleSetting::Off));
     if !options.only.is_empty() {
         for wanted in &options.only {
             if !cards.iter().any(|card| card.id == *wanted || card.component == *wanted) {
@@ -221,12 +244,16 @@ fn make_names_distinct(hosts: &mut [Host], labels: &[String]) {
     for (host, label) in hosts.iter_mut().zip(labels) {
         if seen.get(&host.name).is_some_and(|count| *count > 1) {
             let name = format!("{} ({label})", host.name);
-            for problem in &mut host.problems {
-                problem.host.clone_from(&name);
-            }
-            host.name = name;
+            rename(host, &name);
         }
     }
+}
+
+fn rename(host: &mut Host, name: &str) {
+    for problem in &mut host.problems {
+        name.clone_into(&mut problem.host);
+    }
+    name.clone_into(&mut host.name);
 }
 
 fn certificates(host: &Host) -> Vec<CertificateSummary> {

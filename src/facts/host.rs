@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::collect::TextFile;
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::expected::Expected;
 use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
@@ -31,6 +32,8 @@ pub struct Host {
     pub of_live_host: bool,
     /// The source says that it lacks some of what it was to hold: nothing that is not found says anything.
     pub incomplete: bool,
+    /// What the operator says of it.
+    pub expected: Expected,
     pub network: Fact<Network>,
     pub names: Names,
     pub system: System,
@@ -86,6 +89,7 @@ impl Host {
             kind: SourceKind::Tree,
             of_live_host: false,
             incomplete: false,
+            expected: Expected::default(),
             network: unknown("network"),
             names: Names {
                 own: unknown("/etc/hostname"),

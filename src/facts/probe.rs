@@ -137,6 +137,12 @@ pub const TLS_ALERT: &str = "TLS alert";
 /// How a connection that was taken and dropped is put into words: a proxy with nobody behind it does so.
 pub const HUNG_UP: &str = "the connection during the handshake";
 
+/// How an answer that is no TLS is put into words, before its first line.
+pub const PLAIN_TEXT: &str = "answered in plain text: ";
+
+/// What is said of a server that was asked in plain HTTP and speaks TLS.
+pub const TALKS_TLS: &str = "answered in TLS";
+
 impl Probes {
     /// What a rule says that needs an answer when none was asked.
     pub fn not_taken(what: impl Into<String>) -> Unknown {

@@ -54,6 +54,7 @@ pub fn finding(rule: &str, severity: Severity, title: &str, hosts: &[&str]) -> F
         confidence: Confidence::High,
         consequence_of: None,
         values: BTreeMap::new(),
+        suppressed: None,
     }
 }
 
@@ -75,6 +76,8 @@ pub fn report(hosts: Vec<HostSummary>, findings: Vec<Finding>) -> Report {
         unjudged: Vec::new(),
         problems: Vec::new(),
         unopened: Vec::new(),
+        notices: Vec::new(),
+        configuration: None,
         certificates: Vec::new(),
         rules: 131,
         counts: Counts { failed: 0, passed: 118, not_applicable: 11, unknown: 0 },

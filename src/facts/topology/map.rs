@@ -204,6 +204,9 @@ impl std::fmt::Display for Where {
 
 /// What a host is in its cluster: `control-plane`, `etcd`, `load-balancer`, `worker`.
 pub fn roles(host: &Host) -> Vec<String> {
+    if !host.expected.roles.is_empty() {
+        return host.expected.roles.clone();
+    }
     let has = |name| host.component(name).is_some_and(|component| !component.layers.is_empty());
     let mut roles = Vec::new();
     if has(ComponentName::KubeApiserver) {
