@@ -6,7 +6,7 @@ use super::card::{Card, CardScope, FixTemplate};
 use super::condition::holds_for_values;
 use super::template;
 use super::verdict::Draft;
-use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity, secret};
+use crate::report::{Confidence, EvidenceKind, Finding, Fix, secret};
 
 /// A rule's drafts with the host that each was made for.
 pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
                 }
         });
         match same {
-            Some((_, known)) => absorb(known, draft),
+            Some((_, known)) => absorb(card, known, draft),
             None => groups.push((host, draft)),
         }
     }
@@ -32,7 +32,8 @@ pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
 }
 
 /// Adds a draft to one about the same. Configuration speaks before logs: its texts and values win.
-fn absorb(known: &mut Draft, other: Draft) {
+fn absorb(card: &Card, known: &mut Draft, other: Draft) {
+    let severity = known.effective_severity(card.severity).max(other.effective_severity(card.severity));
     let (strong, weak) = if rank(known) <= rank(&other) { (known.clone(), other) } else { (other, known.clone()) };
     *known = strong;
     known.subject = known.subject.take().or(weak.subject);
@@ -56,7 +57,7 @@ fn absorb(known: &mut Draft, other: Draft) {
     }
     known.over &= weak.over;
     known.brief &= weak.brief;
-    known.severity = known.severity.max(weak.severity);
+    known.severity = Some(severity);
     known.confidence = known.confidence.max(weak.confidence);
 }
 
@@ -77,6 +78,7 @@ fn rank(draft: &Draft) -> u8 {
 }
 
 fn finding(card: &Card, draft: Draft) -> Finding {
+    let severity = draft.effective_severity(card.severity);
     let mut values = draft.values;
     // A message that names the program that is at fault says more than the card's component.
     values.entry("component".to_owned()).or_insert_with(|| card.component.clone());
@@ -102,7 +104,7 @@ fn finding(card: &Card, draft: Draft) -> Finding {
     let confidence = if kinds.len() > 1 { Confidence::High } else { draft.confidence.unwrap_or(Confidence::Medium) };
     Finding {
         rule: card.id.clone(),
-        severity: if draft.over { Severity::Info } else { draft.severity.unwrap_or(card.severity) },
+        severity,
         component: card.component.clone(),
         title,
         hosts: draft.hosts,
