@@ -6,7 +6,7 @@ use super::card::{Card, CardScope, FixTemplate};
 use super::condition::holds_for_values;
 use super::template;
 use super::verdict::Draft;
-use crate::report::{Confidence, EvidenceKind, Finding, Fix, secret};
+use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity, secret};
 
 /// A rule's drafts with the host that each was made for.
 pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
@@ -33,7 +33,7 @@ pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
 
 /// Adds a draft to one about the same. Configuration speaks before logs: its texts and values win.
 fn absorb(card: &Card, known: &mut Draft, other: Draft) {
-    let severity = known.effective_severity(card.severity).max(other.effective_severity(card.severity));
+    let severity = severity_of(card, known).max(severity_of(card, &other));
     let (strong, weak) = if rank(known) <= rank(&other) { (known.clone(), other) } else { (other, known.clone()) };
     *known = strong;
     known.subject = known.subject.take().or(weak.subject);
@@ -61,6 +61,15 @@ fn absorb(card: &Card, known: &mut Draft, other: Draft) {
     known.confidence = known.confidence.max(weak.confidence);
 }
 
+/// What is over is only worth knowing; a severity that the user set wins over a message's own.
+fn severity_of(card: &Card, draft: &Draft) -> Severity {
+    match draft.severity {
+        _ if draft.over => Severity::Info,
+        Some(own) if !card.severity_is_set => own,
+        _ => card.severity,
+    }
+}
+
 /// 0 for what points at configuration, more for what only reports its effect.
 fn rank(draft: &Draft) -> u8 {
     draft
@@ -78,7 +87,7 @@ fn rank(draft: &Draft) -> u8 {
 }
 
 fn finding(card: &Card, draft: Draft) -> Finding {
-    let severity = draft.effective_severity(card.severity);
+    let severity = severity_of(card, &draft);
     let mut values = draft.values;
     // A message that names the program that is at fault says more than the card's component.
     values.entry("component".to_owned()).or_insert_with(|| card.component.clone());
@@ -116,6 +125,7 @@ fn finding(card: &Card, draft: Draft) -> Finding {
         confidence,
         consequence_of: None,
         values,
+        suppressed: None,
     }
 }
 

@@ -102,11 +102,6 @@ impl Draft {
         self
     }
 
-    /// Its own severity or the card's; what is over is only worth knowing.
-    pub fn effective_severity(&self, of_card: Severity) -> Severity {
-        if self.over { Severity::Info } else { self.severity.unwrap_or(of_card) }
-    }
-
     pub fn severity(mut self, severity: Severity) -> Draft {
         self.severity = Some(severity);
         self

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::expired::dates;
-use super::inventory::{Held, held};
+use super::inventory::{Held, held, served_evidence, served_only};
 use super::renewal::with_renewal;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
@@ -12,7 +12,7 @@ use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "pki-expires-soon", judge: Judge::Host(judge), refine: None };
 
-const DAYS: i64 = 30;
+const DAYS: u32 = 30;
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let at = context.cluster.at;
@@ -24,7 +24,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         if end < at {
             continue;
         }
-        if !ends_soon(one.certificate, at) {
+        if !ends_soon(one.certificate, at, host.expected.certificate_expiry_days) {
             verdict.pass();
         } else if one.kubeadm().is_some() {
             of_kubeadm.push(one);
@@ -32,6 +32,19 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let draft = draft(&[one], host, at).subject(one.path);
             verdict.fail(with_renewal(draft, context, host, &all, one));
         }
+    }
+    for (answer, leaf) in served_only(host, &all) {
+        if leaf.not_after < at {
+            continue;
+        }
+        if !ends_soon(leaf, at, host.expected.certificate_expiry_days) {
+            verdict.pass();
+            continue;
+        }
+        let said = format!("served a certificate of {} that ends {}", leaf.subject, leaf.not_after);
+        let draft = dates(Draft::new(), leaf.not_after, at).message("served").subject(leaf.sha256.clone());
+        let draft = draft.value("target", &answer.target).value("subject", &leaf.subject);
+        verdict.fail(draft.evidence(served_evidence(host, answer, &said)));
     }
     // kubeadm issues them on one day, and renews them with one command.
     if let Some(first) = of_kubeadm.iter().min_by_key(|one| one.certificate.not_after) {
@@ -45,10 +58,12 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 }
 
 /// Whether the end is near: 30 days, or a tenth of the life of a certificate that is renewed more often. What renews
-/// itself (kubelet, cert-manager) has done so by then.
-fn ends_soon(certificate: &Certificate, at: Timestamp) -> bool {
+/// itself (kubelet, cert-manager) has done so by then. Who asks for other days gets them, but no more than a third of the
+/// certificate's life.
+fn ends_soon(certificate: &Certificate, at: Timestamp, days: Option<u32>) -> bool {
     let life = certificate.not_after.duration_since(certificate.not_before);
-    let limit = SignedDuration::from_hours(DAYS * 24).min(life / 10);
+    let limit = SignedDuration::from_hours(i64::from(days.unwrap_or(DAYS)) * 24);
+    let limit = limit.min(if days.is_some() { life / 3 } else { life / 10 });
     certificate.not_after.duration_since(at) < limit
 }
 
