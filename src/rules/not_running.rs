@@ -68,6 +68,36 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
     verdict.fail(draft);
 }
 
+/// Judges a component that a static pod beside it needs, and whose own manifest is gone: somebody moved it away, and the
+/// kubelet ended the pod.
+pub fn judge_removed(host: &Host, name: ComponentName, neighbour: &Component, verdict: &mut Verdict) {
+    let known = host.component(name);
+    if known.is_some_and(|component| component.pid.is_some() || !component.layers.is_empty()) {
+        return;
+    }
+    let Some(manifest) = neighbour.layers.iter().find(|layer| layer.kind == LayerKind::Manifest) else { return };
+    let Some((directory, _)) = manifest.origin.path().and_then(|path| path.rsplit_once('/')) else { return };
+    // Without all manifests and all processes it may be there, unseen.
+    let (Ok(_), Ok(processes)) = (&host.kubernetes.static_pods, &host.system.processes) else { return };
+    if processes.iter().any(|process| process.comm == name.name()) {
+        return;
+    }
+    if let Some(unknown) = too_early(host, name, processes) {
+        return verdict.unknown(unknown);
+    }
+    let missing = format!("{directory}/{}.yaml", name.name());
+    let label = format!("{} runs by this manifest, and {missing} is not there", neighbour.name.name());
+    verdict.fail(
+        Draft::new()
+            .message("removed")
+            .value("component", name.name())
+            .value("neighbour", neighbour.name.name())
+            .value("directory", directory)
+            .value("missing", &missing)
+            .at(&host.name, &manifest.origin, label),
+    );
+}
+
 /// Why an absent process says nothing: the list is no whole one, or the host has just booted.
 fn too_early(host: &Host, name: ComponentName, processes: &[Process]) -> Option<Unknown> {
     let what = format!("whether {} runs", name.name());
