@@ -140,7 +140,6 @@ fn finish(complaints: &[String], cases: usize) {
     assert!(complaints.is_empty(), "{} of {cases} cases:\n{}", complaints.len(), complaints.join("\n"));
 }
 
-/// Cases side by side, as many as there are CPUs.
 fn every_case(folder: &str) {
     let clusters = clusters();
     let cases: Vec<_> = clusters
@@ -152,23 +151,9 @@ fn every_case(folder: &str) {
     if cases.is_empty() && std::env::var_os("HOSTS").is_some() {
         return;
     }
-    let width = std::thread::available_parallelism().map_or(2, usize::from);
-    let complaints: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..width)
-            .map(|worker| {
-                let cases = &cases;
-                scope.spawn(move || {
-                    let own = cases.iter().skip(worker).step_by(width);
-                    own.flat_map(|(cluster, name, root, case)| complaints_of(cluster, name, root, case))
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
+    let complaints =
+        fixtures::in_parallel(&cases, |(cluster, name, root, case)| complaints_of(cluster, name, root, case));
+    let complaints: Vec<String> = complaints.into_iter().flatten().collect();
     finish(&complaints, cases.len());
 }
 

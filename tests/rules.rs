@@ -9,7 +9,7 @@ mod fixtures;
 
 use std::path::PathBuf;
 
-use fixtures::{folders, name, options, sources, testdata};
+use fixtures::{folders, in_parallel, name, options, sources, testdata};
 use k8sdoctor::engine::run::{Run, run};
 
 /// What is wrong with the run's outcome, if anything.
@@ -43,33 +43,33 @@ fn every_fixture_has_its_outcome() {
     let root = testdata("rules");
     let only = std::env::var("RULE").ok();
     let mut complaints = Vec::new();
-    let mut cases = 0;
+    let mut cases: Vec<(String, PathBuf)> = Vec::new();
     for folder in folders(&root) {
         let rule = name(&folder);
         if only.as_ref().is_some_and(|only| *only != rule) {
             continue;
         }
-        let names: Vec<PathBuf> = folders(&folder);
-        for case in &names {
-            let name = name(case);
-            let outcome = name.split('-').next().unwrap_or_default();
-            cases += 1;
-            let mut options = options(sources(case), &[&rule]);
-            // A file of this name beside the tree asks what breaks with that release.
-            let asked = std::fs::read_to_string(case.join("kubernetes-version")).ok();
-            options.kubernetes_version = asked.map(|text| text.trim().to_owned());
-            match run(&options) {
-                Ok(run) => {
-                    complaints.extend(complaint(outcome, &rule, &run).map(|what| format!("{rule}/{name}: {what}")))
-                }
-                Err(error) => complaints.push(format!("{rule}/{name}: {error}")),
-            }
-        }
+        let of_rule = folders(&folder);
         // An early return in a loop over subjects hides all but the first: each rule proves that it has none.
-        if !names.iter().any(|name| name.ends_with("fail-second-of-two")) {
+        if !of_rule.iter().any(|name| name.ends_with("fail-second-of-two")) {
             complaints.push(format!("{rule}: has no fixture fail-second-of-two"));
         }
+        cases.extend(of_rule.into_iter().map(|case| (rule.clone(), case)));
     }
+    let judged = in_parallel(&cases, |(rule, case)| {
+        let name = name(case);
+        let outcome = name.split('-').next().unwrap_or_default();
+        let mut options = options(sources(case), &[rule]);
+        // A file of this name beside the tree asks what breaks with that release.
+        let asked = std::fs::read_to_string(case.join("kubernetes-version")).ok();
+        options.kubernetes_version = asked.map(|text| text.trim().to_owned());
+        match run(&options) {
+            Ok(run) => complaint(outcome, rule, &run).map(|what| format!("{rule}/{name}: {what}")),
+            Err(error) => Some(format!("{rule}/{name}: {error}")),
+        }
+    });
+    complaints.extend(judged.into_iter().flatten());
+    let cases = cases.len();
     assert!(cases > 0, "no fixture below {}", root.display());
     assert!(complaints.is_empty(), "{} of {cases} fixtures:\n{}", complaints.len(), complaints.join("\n"));
 }

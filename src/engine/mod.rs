@@ -2,6 +2,7 @@
 //! merged, explained by its causes, and put in order.
 
 pub mod card;
+mod card_file;
 mod card_set;
 pub mod causes;
 pub mod check;

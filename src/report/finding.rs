@@ -5,34 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{Confidence, Risk, Severity};
 use crate::origin::{Origin, Unknown};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    Info,
-    Warning,
-    Error,
-}
-
-impl Severity {
-    pub fn name(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        }
-    }
-}
-
-/// How sure a finding is: one hint, one proof, or several kinds of evidence that agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Confidence {
-    Low,
-    Medium,
-    High,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,18 +71,6 @@ impl Evidence {
     pub fn new(kind: EvidenceKind, host: impl Into<String>, origin: Origin, label: impl Into<String>) -> Evidence {
         Evidence { kind, host: host.into(), origin, label: label.into(), occurrences: None }
     }
-}
-
-/// What applying a fix can do to the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Risk {
-    /// Can be applied without harm to what runs.
-    Safe,
-    /// Interrupts something, or is hard to undo.
-    Risky,
-    /// A person has to decide or to do something that no command does.
-    Manual,
 }
 
 /// A way to mend it, with this host's own values filled in.

@@ -3,7 +3,9 @@
 pub mod allow;
 pub mod baseline;
 mod finding;
+mod level;
 pub mod secret;
 pub mod suppress;
 
 pub use finding::*;
+pub use level::*;
