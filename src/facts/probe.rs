@@ -19,6 +19,9 @@ pub struct Probes {
     pub apiservers: Vec<ApiserverAnswer>,
     pub docker: Option<Fact<DockerAnswer>>,
     pub cri: Option<Fact<CriAnswer>>,
+    /// IPv4 addresses of the host's own networks that were dialled and that nobody there claims: /proc/net/arp has them
+    /// without a hardware address.
+    pub unresolved_neighbours: Vec<std::net::IpAddr>,
     /// Name to what it resolves to here.
     pub names: BTreeMap<String, Fact<Vec<std::net::IpAddr>>>,
 }

@@ -19,6 +19,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,22 @@ pub fn take(plan: Plan, files: &Files, deadline: Duration) -> Probes {
         return Probes::default();
     }
     let budget = Budget::new(deadline);
-    on_runtime(ask(plan, files, budget)).unwrap_or_default()
+    let mut probes = on_runtime(ask(plan, files, budget)).unwrap_or_default();
+    // What was dialled in vain stays in the kernel's table for a while.
+    let table = files.source().read("/proc/net/arp").unwrap_or_default();
+    probes.unresolved_neighbours = unresolved(&String::from_utf8_lossy(&table));
+    probes
+}
+
+/// Entries of /proc/net/arp without ATF_COM (0x2), and with neither ATF_PERM nor ATF_PUBL: asked for, and not answered.
+fn unresolved(table: &str) -> Vec<IpAddr> {
+    let entry = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let flags = words.nth(1)?;
+        (flags == "0x0").then_some(address)
+    };
+    table.lines().skip(1).filter_map(entry).collect()
 }
 
 /// Runs the future on a runtime of its own. What it left behind on threads, such as a resolver that hangs and cannot be
@@ -105,6 +121,7 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         apiservers: apiservers.answers().await,
         docker: docker.answers().await.into_iter().next().flatten(),
         cri: cri.answers().await.into_iter().next().flatten(),
+        unresolved_neighbours: Vec::new(),
         names: names.answers().await.into_iter().collect(),
     }
 }

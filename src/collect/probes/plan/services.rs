@@ -14,6 +14,14 @@ const ETCD_CLIENTS: [(&str, &str); 2] = [
     ("/etc/kubernetes/pki/etcd/healthcheck-client.crt", "/etc/kubernetes/pki/etcd/healthcheck-client.key"),
 ];
 
+/// Flags that name an apiserver where no kubeconfig does.
+const DIALLED: [(ComponentName, &str); 4] = [
+    (ComponentName::KubeControllerManager, "master"),
+    (ComponentName::KubeScheduler, "master"),
+    (ComponentName::KubeProxy, "master"),
+    (ComponentName::Kubelet, "api-servers"),
+];
+
 /// The apiserver's port when nothing sets it.
 const SECURE_PORT: u16 = 6443;
 
@@ -70,7 +78,7 @@ pub fn etcd(host: &Host) -> Vec<EtcdQuestion> {
     questions
 }
 
-/// Each kubeconfig's server, the local secure port, the advertised address, and the insecure port when it is on.
+/// Each kubeconfig's server, those that flags name, the local secure port, the advertised address, and the insecure port when it is on.
 pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
     let mut questions: Vec<ApiserverQuestion> = Vec::new();
     let mut ask = |endpoint: Endpoint, certificate: Option<ClientCertificate>| {
@@ -88,6 +96,13 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
     for kubeconfig in &host.kubernetes.kubeconfigs {
         if let Some(endpoint) = kubeconfig.current_cluster().and_then(kubeconfig_endpoint) {
             ask(endpoint, client_certificate(kubeconfig));
+        }
+    }
+    for (name, flag) in DIALLED {
+        for url in host.component(name).map(|component| component.flag_items(flag)).unwrap_or_default() {
+            if let Some(endpoint) = Endpoint::of_url(&url.value, false) {
+                ask(endpoint, None);
+            }
         }
     }
     if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {
