@@ -17,6 +17,7 @@ pub struct Probes {
     pub handshakes: Vec<TlsAnswer>,
     pub etcd: Vec<EtcdAnswer>,
     pub apiservers: Vec<ApiserverAnswer>,
+    pub flannel: Vec<FlannelAnswer>,
     pub docker: Option<Fact<DockerAnswer>>,
     pub cri: Option<Fact<CriAnswer>>,
     /// IPv4 addresses of the host's own networks that were dialled and that nobody there claims: /proc/net/arp has them
@@ -95,6 +96,18 @@ pub struct EtcdStatus {
     pub db_size: u64,
     pub raft_index: u64,
     pub errors: Vec<String>,
+}
+
+/// Whether an etcd that flannel is given has flannel's network configuration, in either of etcd's stores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FlannelAnswer {
+    /// `https://10.0.0.1:2379`.
+    pub endpoint: String,
+    /// `/coreos.com/network/config`.
+    pub key: String,
+    /// False also where this etcd has no v2 API (any more).
+    pub in_v2: Fact<bool>,
+    pub in_v3: Fact<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

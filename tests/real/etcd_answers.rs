@@ -147,3 +147,24 @@ fn a_certificate_that_it_refuses() {
     host.sh(&format!("cp {PKI}/client*.pem /etc/kubernetes/ssl/"));
     host.check(&["--only", RULE]).silent(RULE);
 }
+
+#[test]
+fn flannels_network_that_nobody_wrote() {
+    const RULE: &str = "flannel-network-config-missing";
+    let Some(host) = sandbox(&["10.0.0.11/24"], &["etcd", "etcdctl"]) else { return };
+    let unit =
+        "[Service]\nExecStart=/usr/bin/flanneld --etcd-endpoints=http://10.0.0.11:2379 --etcd-prefix=/kube/network\n";
+    host.write("/etc/systemd/system/flanneld.service", unit);
+    let proxy = "[Service]\nExecStart=/usr/bin/kube-proxy --cluster-cidr=10.244.0.0/16\n";
+    host.write("/etc/systemd/system/kube-proxy.service", proxy);
+    let _etcd = member(&host, "m1", "http://10.0.0.11:2379", 2380, "");
+    let report = host.check(&["--only", RULE]);
+    let finding = report.only(RULE);
+    finding.says(&["/kube/network/config", "http://10.0.0.11:2379"]);
+    let fix = finding.fix();
+    let put = fix.iter().find(|command| command.contains("ETCDCTL_API=3")).expect("a command for v3");
+    host.sh(put);
+    let stored = host.sh("ETCDCTL_API=3 etcdctl --endpoints http://10.0.0.11:2379 get /kube/network/config");
+    assert!(stored.contains(r#"{"Network": "10.244.0.0/16""#), "{stored}");
+    host.check(&["--only", RULE]).silent(RULE);
+}

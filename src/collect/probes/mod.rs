@@ -9,6 +9,7 @@ mod credentials;
 mod cri;
 mod docker;
 mod etcd;
+mod flannel;
 mod http;
 mod names;
 mod plan;
@@ -27,11 +28,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::collect::Files;
-use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, Probes, TlsAnswer};
+use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, FlannelAnswer, Probes, TlsAnswer};
 use crate::origin::Unknown;
 use budget::{Budget, NOT_ASKED};
 
-pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, Plan, SocketQuestion};
+pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, FlannelQuestion, Plan, SocketQuestion};
 
 /// How long all probes may take together, unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -105,6 +106,11 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         let identity = credentials::first(&question.certificates, files);
         etcd.ask(etcd_unasked(&question.endpoint), etcd::ask(question.endpoint, identity, budget));
     }
+    let mut flannel = Asked::new(&turns, budget);
+    for question in plan.flannel {
+        let identity = credentials::first(&question.certificates, files);
+        flannel.ask(flannel_unasked(&question), flannel::ask(question, identity, budget));
+    }
     let mut apiservers = Asked::new(&turns, budget);
     for question in plan.apiservers {
         let identity = credentials::first(&question.certificates, files);
@@ -119,6 +125,7 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         handshakes: handshakes.into_iter().flatten().collect(),
         etcd: etcd.answers().await,
         apiservers: apiservers.answers().await,
+        flannel: flannel.answers().await,
         docker: docker.answers().await.into_iter().next().flatten(),
         cri: cri.answers().await.into_iter().next().flatten(),
         unresolved_neighbours: Vec::new(),
@@ -136,6 +143,15 @@ fn etcd_unasked(endpoint: &str) -> EtcdAnswer {
         healthy: Err(not_asked(endpoint)),
         members: Err(not_asked(endpoint)),
         status: Err(not_asked(endpoint)),
+    }
+}
+
+fn flannel_unasked(question: &FlannelQuestion) -> FlannelAnswer {
+    FlannelAnswer {
+        endpoint: question.endpoint.clone(),
+        key: question.key.clone(),
+        in_v2: Err(not_asked(&question.endpoint)),
+        in_v3: Err(not_asked(&question.endpoint)),
     }
 }
 

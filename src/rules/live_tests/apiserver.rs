@@ -160,7 +160,7 @@ fn masters_that_etcd_tells() {
 }
 
 /// eth0 with 10.0.0.1/24.
-fn network() -> Network {
+pub(super) fn network() -> Network {
     let interface = |name: &str, address: &str| Interface {
         name: name.to_owned(),
         addresses: vec![address.parse().unwrap()],

@@ -3,9 +3,10 @@
 use super::{host, judged, only, outcome, unknown};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::network::{Listener, ListenerProcess};
 use crate::facts::probe::{CriAnswer, DockerAnswer};
 use crate::facts::system::Process;
-use crate::origin::{Fact, Unknown};
+use crate::origin::{Fact, Origin, Unknown};
 
 const KUBELET: &str = "/etc/systemd/system/kubelet.service";
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -162,4 +163,37 @@ fn docker_drivers() {
     }
     let judgement = judged("cgroup-driver-mismatch", told("systemd", Some("cgroupfs")));
     assert!(only(&judgement).title.contains("docker says that it uses cgroupfs"), "{}", judgement.findings[0].title);
+}
+
+#[test]
+fn dockers_port() {
+    let listening = |address: &str, port: u16, holder: &str, flags: &str| {
+        let unit = format!("[Service]\nExecStart=/usr/bin/dockerd {flags}\n");
+        let mut host = host(&[("/etc/systemd/system/docker.service", unit.as_str())]);
+        let mut network = super::apiserver::network();
+        network.listeners = Ok(vec![Listener {
+            address: address.parse().unwrap(),
+            port,
+            process: Some(ListenerProcess { pid: 1, name: holder.to_owned() }),
+            origin: Origin::file("/proc/net/tcp", None),
+        }]);
+        host.network = Ok(network);
+        host
+    };
+    for (address, port, holder, flags, expected) in [
+        ("0.0.0.0", 2375, "systemd", "-H fd://", "fails"),
+        ("10.0.0.1", 2375, "dockerd", "", "fails"),
+        ("127.0.0.1", 2375, "systemd", "-H fd://", "passes"),
+        ("0.0.0.0", 2375, "haproxy", "-H fd://", "passes"),
+        ("0.0.0.0", 2375, "dockerd", "-H fd:// --tlsverify", "passes"),
+        ("0.0.0.0", 7946, "dockerd", "-H fd://", "passes"),
+        // Told by the flag, and once.
+        ("0.0.0.0", 2375, "dockerd", "-H tcp://10.0.0.1:2375", "fails"),
+    ] {
+        let shown = format!("{address}:{port} {holder} {flags}");
+        let judgement = judged("docker-api-exposed", listening(address, port, holder, flags));
+        let found = if judgement.findings.is_empty() { "passes" } else { "fails" };
+        assert_eq!(found, expected, "{shown}");
+        assert!(judgement.findings.len() < 2, "{shown}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod cidr_overlap;
 mod cni_plugin_missing;
+mod flannel_config_missing;
 mod mtu_mismatch;
 mod proxy_mode_unavailable;
 
@@ -10,6 +11,7 @@ use super::Detector;
 pub(super) const DETECTORS: &[&Detector] = &[
     &cidr_overlap::DETECTOR,
     &cni_plugin_missing::DETECTOR,
+    &flannel_config_missing::DETECTOR,
     &mtu_mismatch::DETECTOR,
     &proxy_mode_unavailable::DETECTOR,
 ];

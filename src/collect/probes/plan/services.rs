@@ -6,7 +6,7 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::kubernetes::{Kubeconfig, KubeconfigCluster};
 
-use super::{ApiserverQuestion, ClientCertificate, Endpoint, EtcdQuestion, SocketQuestion};
+use super::{ApiserverQuestion, ClientCertificate, Endpoint, EtcdQuestion, FlannelQuestion, SocketQuestion};
 
 /// Pairs that kubeadm makes for clients of etcd, certificate and key.
 const ETCD_CLIENTS: [(&str, &str); 2] = [
@@ -76,6 +76,31 @@ pub fn etcd(host: &Host) -> Vec<EtcdQuestion> {
         }
     }
     questions
+}
+
+/// Flannel's key at each endpoint that it is given, unless it takes its network from Kubernetes.
+pub fn flannel(host: &Host) -> Vec<FlannelQuestion> {
+    let Some(flanneld) = host.component(ComponentName::Flanneld) else { return Vec::new() };
+    let from_kubernetes = flanneld.flag_bool("kube-subnet-mgr") == Some(true);
+    let prefix = flanneld.flag_or_default("etcd-prefix").map(|prefix| prefix.value).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if from_kubernetes || !prefix.starts_with('/') || !prefix.bytes().all(is_plain) {
+        return Vec::new();
+    }
+    let file = |flag: &str| Some(flanneld.flag(flag)?.value.clone());
+    let certificate = file("etcd-certfile").zip(file("etcd-keyfile"));
+    let certificates: Vec<ClientCertificate> =
+        certificate.into_iter().map(|(certificate, key)| ClientCertificate::Files { certificate, key }).collect();
+    let urls = flanneld.flag_items("etcd-endpoints");
+    let endpoints = urls.iter().filter_map(|url| Endpoint::of_url(&url.value, false));
+    endpoints
+        .filter(|endpoint| !endpoint.is_unspecified())
+        .map(|endpoint| FlannelQuestion {
+            endpoint: endpoint.url(),
+            key: format!("{}/config", prefix.trim_end_matches('/')),
+            certificates: if endpoint.tls { certificates.clone() } else { Vec::new() },
+        })
+        .collect()
 }
 
 /// Each kubeconfig's server, those that flags name, the local secure port, the advertised address, and the insecure port when it is on.
