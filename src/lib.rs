@@ -4,8 +4,10 @@
 //! bytes into typed values that know where they stood, [`facts`] is what a host is, [`rules`] judge facts through the
 //! [`engine`], [`report`] merges and orders what they found, and [`render`] shows it.
 
+pub mod bundle;
 pub mod cli;
 pub mod collect;
+pub mod config;
 pub mod engine;
 pub mod facts;
 pub mod logs;

@@ -10,8 +10,9 @@ use super::error::CliError;
 use super::exit::{self, Exit, FailOn};
 use super::format::{Format, Look};
 use super::progress::Progress;
+use super::settings::{self, Settings};
 use super::terminal::Terminal;
-use super::{format, value};
+use super::{format, gate, value};
 use crate::engine::options::RunOptions;
 use crate::engine::{Language, card};
 use crate::report::{Report, Severity};
@@ -22,39 +23,52 @@ pub struct Arguments {
     ///
     /// Hosts given together are checked as one cluster.
     #[arg(value_name = "SOURCE")]
-    sources: Vec<String>,
+    pub(super) sources: Vec<String>,
 
     /// How to print the report
     #[arg(long, value_enum, default_value = "human", help_heading = "Output")]
     format: Format,
     /// Write the report to a file too, in a format of its own; may be repeated
     #[arg(long = "output", value_name = "FORMAT=FILE", value_parser = format::output, help_heading = "Output")]
-    outputs: Vec<format::Output>,
-    /// Show findings of this severity and above
-    #[arg(long, value_enum, default_value = "info", value_name = "LEAST", help_heading = "Output")]
-    severity: LeastSeverity,
+    pub(super) outputs: Vec<format::Output>,
+    /// Show findings of this severity and above [default: info]
+    #[arg(long, value_enum, value_name = "LEAST", help_heading = "Output")]
+    pub(super) severity: Option<LeastSeverity>,
     /// Show evidence of consequences too, and lists in full
     #[arg(long, short, help_heading = "Output")]
     verbose: bool,
-    /// Exit with 1 on findings of this severity and above
-    #[arg(long, value_enum, default_value = "warning", value_name = "LEAST", help_heading = "Output")]
-    fail_on: FailOn,
+    /// Exit with 1 on findings of this severity and above [default: warning]
+    #[arg(long, value_enum, value_name = "LEAST", help_heading = "Output")]
+    pub(super) fail_on: Option<FailOn>,
     /// Exit with 3 when something could not be judged and nothing was found
     #[arg(long, help_heading = "Output")]
-    fail_on_unknown: bool,
+    pub(super) fail_on_unknown: bool,
+
+    /// The configuration; k8sdoctor.toml in the first source's folder, the working directory or above when not given
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub(super) config: Option<PathBuf>,
+    /// Use no k8sdoctor.toml
+    #[arg(long, conflicts_with = "config", help_heading = "Configuration")]
+    pub(super) no_config: bool,
+    /// Let the findings of this file pass, and only new ones fail
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Write what is found now to the baseline
+    #[arg(long, requires = "baseline", help_heading = "Configuration")]
+    pub(super) update_baseline: bool,
 
     /// Only these rules or components; may be repeated or separated by commas
     #[arg(long, value_name = "RULE|COMPONENT", value_delimiter = ',', help_heading = "Rules")]
-    only: Vec<String>,
+    pub(super) only: Vec<String>,
     /// A folder with cards of your own; may be repeated
     #[arg(long, value_name = "DIR", help_heading = "Rules")]
-    rules: Vec<PathBuf>,
+    pub(super) rules: Vec<PathBuf>,
     /// Only the rules of one phase
     #[arg(long, value_enum, default_value = "all", help_heading = "Rules")]
-    phase: Phase,
+    pub(super) phase: Phase,
     /// The Kubernetes release to judge by, when it is not the one that runs
     #[arg(long, value_name = "X.Y", value_parser = value::kubernetes_version, help_heading = "Rules")]
-    kubernetes_version: Option<String>,
+    pub(super) kubernetes_version: Option<String>,
 
     /// The time to judge dates against: RFC 3339 or a date; now when not given
     #[arg(long, value_name = "TIME", value_parser = value::timestamp, help_heading = "Evidence")]
@@ -68,10 +82,13 @@ pub struct Arguments {
     /// Ask nothing over sockets
     #[arg(long, help_heading = "Evidence")]
     no_probe: bool,
+    /// The host's name, when there is one host and it should go by another name than its own
+    #[arg(long, value_name = "NAME", help_heading = "Evidence")]
+    host_name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LeastSeverity {
+pub(super) enum LeastSeverity {
     Error,
     Warning,
     Info,
@@ -88,7 +105,7 @@ impl From<LeastSeverity> for Severity {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Phase {
+pub(super) enum Phase {
     /// Judge a host that is to become a node
     Preflight,
     /// What can be wrong with a node that runs
@@ -97,40 +114,47 @@ enum Phase {
 }
 
 impl Arguments {
-    fn options(&self, language: Language) -> RunOptions {
+    fn options(&self, settings: &Settings, language: Language) -> RunOptions {
         RunOptions {
             sources: self.sources.clone(),
             at: self.at,
             timeout: self.timeout,
             probe: !self.no_probe,
-            rule_dirs: self.rules.clone(),
+            rule_dirs: settings.cards.clone(),
             only: self.only.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
-            kubernetes_version: self.kubernetes_version.clone(),
+            kubernetes_version: settings.kubernetes_version.clone(),
             since: self.since,
             language,
+            map: self.format == Format::Html || self.outputs.iter().any(|output| output.format == Format::Html),
             phase: match self.phase {
                 Phase::Preflight => Some(card::Phase::Preflight),
                 Phase::Runtime => Some(card::Phase::Runtime),
                 Phase::All => None,
             },
+            rules: settings.rules.clone(),
+            expected: settings.expected.clone(),
+            roles: settings.roles.clone(),
+            host_name: self.host_name.clone(),
         }
     }
 }
 
 pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Result<Exit, CliError> {
+    let settings = settings::of(arguments)?;
     let progress = Progress::start(match arguments.sources.len() {
         0 => "checking this host".to_owned(),
         1 => "checking 1 source".to_owned(),
         many => format!("checking {many} sources"),
     });
-    let done = crate::engine::run::run(&arguments.options(language));
+    let done = crate::engine::run::run(&arguments.options(&settings, language));
     drop(progress);
     let mut run = done?;
+    gate::apply(&mut run, arguments, &settings)?;
     // What is not shown still counts.
-    let exit = exit::of_report(&run.report, arguments.fail_on, arguments.fail_on_unknown);
-    let hidden = hide_below(&mut run.report, arguments.severity.into());
+    let exit = exit::of_report(&run.report, settings.fail_on, settings.fail_on_unknown);
+    let hidden = hide_below(&mut run.report, settings.severity);
     let look = Look { terminal, language, verbose: arguments.verbose, hidden };
-    for output in &arguments.outputs {
+    for output in &settings.outputs {
         // Nobody looks at a file with a terminal's colours.
         let look = Look { terminal: Terminal { colour: false, ..terminal }, ..look };
         format::write(&format::render(&run, output.format, look)?, Some(&output.file))?;

@@ -1,6 +1,7 @@
 //! Exit codes. They are part of the interface: scripts and CI jobs decide by them.
 
 use clap::ValueEnum;
+use serde::Deserialize;
 
 use crate::report::{Report, Severity};
 
@@ -28,7 +29,8 @@ impl Exit {
 }
 
 /// The least severity of a finding that makes the run fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FailOn {
     Error,
     Warning,
@@ -50,9 +52,11 @@ impl FailOn {
 /// What a report means for the exit code. Something found outweighs something unknown.
 pub fn of_report(report: &Report, fail_on: FailOn, fail_on_unknown: bool) -> Exit {
     let fails = |severity: Severity| fail_on.severity().is_some_and(|least| severity >= least);
-    if report.findings.iter().any(|finding| fails(finding.severity)) {
+    if report.findings.iter().any(|finding| finding.suppressed.is_none() && fails(finding.severity)) {
         Exit::Findings
     } else if !report.unopened.is_empty()
+        // Whatever the options: what was cut off may have held the fault.
+        || report.hosts.iter().any(|host| host.incomplete)
         || fail_on_unknown && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
     {
         Exit::Incomplete

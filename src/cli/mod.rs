@@ -1,16 +1,21 @@
 //! The command line: arguments, one file for each subcommand, and the only code that writes to the terminal.
 
+mod bundle;
 mod check;
+mod collect;
+mod config;
 mod error;
 pub mod exit;
 mod explain;
 mod format;
+mod gate;
 mod logs;
-mod nearest;
+pub(crate) mod nearest;
 mod output;
 mod panic;
 mod progress;
 mod rules;
+mod settings;
 mod terminal;
 mod topology;
 mod value;
@@ -26,7 +31,7 @@ use terminal::Terminal;
 
 /// What is wrong with a Kubernetes host or HA cluster, with the evidence and a fix.
 ///
-/// Works on this host, on extracted host trees and on single log or configuration files; needs no apiserver and changes
+/// Works on this host, on bundles, on extracted host trees and on single log or configuration files; needs no apiserver and changes
 /// nothing.
 #[derive(Debug, Parser)]
 #[command(name = "k8sdoctor", version, max_term_width = 100, after_help = EXIT_HELP, propagate_version = true)]
@@ -55,12 +60,18 @@ enum Command {
     Check(check::Arguments),
     /// Show what the logs tell, by time: all known messages and all starts, of all hosts
     Logs(logs::Arguments),
+    /// Record what check would read into one file, without secrets, to be judged elsewhere
+    Collect(collect::Arguments),
+    /// Look into bundles
+    Bundle(bundle::Arguments),
     /// Say what a rule means, how to mend what it finds, and where that is documented
     Explain(explain::Arguments),
     /// List the rules
     Rules(rules::Arguments),
     /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
     Topology(topology::Arguments),
+    /// Show the configuration that is used
+    Config(config::Arguments),
 }
 
 /// When to use colours.
@@ -115,9 +126,12 @@ fn run(arguments: Vec<OsString>) -> Exit {
     let done = match cli.command {
         Command::Check(arguments) => check::run(&arguments, language, terminal),
         Command::Logs(arguments) => logs::run(&arguments, language, terminal),
+        Command::Collect(arguments) => collect::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),
+        Command::Config(arguments) => config::run(&arguments),
     };
     done.unwrap_or_else(|error: CliError| {
         output::error(&error.message);

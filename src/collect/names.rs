@@ -30,7 +30,7 @@ pub fn collect(files: &Files, problems: &Problems) -> Names {
 fn hosts(files: &Files, problems: &Problems) -> Fact<Vec<HostsEntry>> {
     let file = match files.text("/etc/hosts") {
         Ok(file) => file,
-        Err(error) if error.is_absent() && files.is_live() => return Ok(Vec::new()),
+        Err(error) if error.is_absent() && files.is_of_live_host() => return Ok(Vec::new()),
         Err(error) => return Err(error.unknown()),
     };
     let (rows, found) = name_files::hosts(&file.text);

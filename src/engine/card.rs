@@ -96,6 +96,10 @@ pub struct LogRule {
     /// The state that it tells of outlasts the message (a damaged disk): it stays a finding when nothing repeats it.
     #[serde(default)]
     pub lasting: bool,
+    /// What a command printed, or an effect of many faults: taken for evidence only in a log that is given alone, when its
+    /// lines say nothing more certain.
+    #[serde(default)]
+    pub hint: bool,
     /// Whole lines as the component wrote them.
     pub examples: Vec<String>,
     /// Lines that look alike and must not match.
@@ -209,9 +213,18 @@ pub struct Card {
     /// Lines of the front matter's keys and of the items beneath them (`logs.0`), from 1.
     #[serde(skip)]
     pub lines: BTreeMap<String, u32>,
+    /// Whether the user said which severity its findings have: a detector's own measure then counts no more.
+    #[serde(skip)]
+    pub severity_is_set: bool,
 }
 
 impl Card {
+    /// Gives all findings of the rule this severity; what is over stays information.
+    pub fn set_severity(&mut self, severity: Severity) {
+        self.front.severity = severity;
+        self.severity_is_set = true;
+    }
+
     /// The line of a front matter key, for messages about it.
     pub fn line_of(&self, key: &str) -> u32 {
         let of = |key: &str| self.lines.get(key).copied();

@@ -119,6 +119,10 @@ impl CardSet {
         self.cards.values()
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Card> {
+        self.cards.values_mut()
+    }
+
     pub fn len(&self) -> usize {
         self.cards.len()
     }
@@ -173,7 +177,7 @@ impl Card {
             }
         }
         let lines = places(text);
-        Ok(Card { front, prose: prose.trim().to_owned() + "\n", path: path.to_owned(), lines })
+        Ok(Card { front, prose: prose.trim().to_owned() + "\n", path: path.to_owned(), lines, severity_is_set: false })
     }
 
     /// Puts the translation's texts in the place of the card's own.

@@ -102,7 +102,11 @@ fn finding(card: &Card, draft: Draft) -> Finding {
     let confidence = if kinds.len() > 1 { Confidence::High } else { draft.confidence.unwrap_or(Confidence::Medium) };
     Finding {
         rule: card.id.clone(),
-        severity: if draft.over { Severity::Info } else { draft.severity.unwrap_or(card.severity) },
+        severity: match draft.severity {
+            _ if draft.over => Severity::Info,
+            Some(own) if !card.severity_is_set => own,
+            _ => card.severity,
+        },
         component: card.component.clone(),
         title,
         hosts: draft.hosts,
@@ -114,6 +118,7 @@ fn finding(card: &Card, draft: Draft) -> Finding {
         confidence,
         consequence_of: None,
         values,
+        suppressed: None,
     }
 }
 

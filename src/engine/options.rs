@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use crate::collect::TextFile;
 use crate::engine::card::Phase;
 use crate::engine::{CardSet, Language};
-use crate::report::Report;
+use crate::facts::expected::Expected;
+use crate::facts::topology::map::Topology;
+use crate::report::{Report, Severity};
 
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -31,6 +33,25 @@ pub struct RunOptions {
     pub language: Language,
     /// Only the rules of this phase; preflight judges a host that is no node yet.
     pub phase: Option<Phase>,
+    /// Whether the run also gives the map of the cluster.
+    pub map: bool,
+    /// What a configuration says of rules and components, by name; a rule's own entry counts before its component's.
+    pub rules: BTreeMap<String, RuleSetting>,
+    /// What is expected of every host; roles are by host in `roles`.
+    pub expected: Expected,
+    /// Roles that hosts are to have, by host name.
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// The name of the one host that is looked at, instead of the one that it says itself.
+    pub host_name: Option<String>,
+}
+
+/// What a configuration says of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleSetting {
+    On,
+    Off,
+    /// Its findings have this severity.
+    Severity(Severity),
 }
 
 impl Default for RunOptions {
@@ -46,6 +67,11 @@ impl Default for RunOptions {
             since: None,
             language: Language::English,
             phase: None,
+            rules: BTreeMap::new(),
+            expected: Expected::default(),
+            roles: BTreeMap::new(),
+            host_name: None,
+            map: false,
         }
     }
 }
@@ -57,4 +83,6 @@ pub struct Run {
     pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
     /// The rules that were judged.
     pub cards: Arc<CardSet>,
+    /// When the options asked for it.
+    pub topology: Option<Topology>,
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::card::Detect;
+use super::card::{Card, Detect};
 use super::card_set::{CardError, CardSet};
 use super::judge::judge;
-pub use super::options::{Run, RunOptions};
+pub use super::options::{RuleSetting, Run, RunOptions};
 use crate::collect::{host, own_cards};
-use crate::facts::topology::map::roles;
+use crate::facts::expected::Expected;
+use crate::facts::topology::map::{self, roles};
 use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
@@ -29,6 +30,8 @@ pub enum RunError {
     /// A component or rule of `--only` that does not exist.
     #[error("`{0}` is neither a rule nor a component: `k8sdoctor rules` lists both")]
     UnknownRule(String),
+    #[error("--host-name {name} is for one host, and {hosts} are given")]
+    HostName { name: String, hosts: usize },
     #[error("{0}")]
     Patterns(String),
 }
@@ -67,8 +70,8 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
 }
 
 fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: Timestamp) -> Result<Run, RunError> {
-    let at = options.at.unwrap_or(began);
-    let (cluster, unopened) = gather_with(scanner, options, at)?;
+    let (cluster, unopened) = gather_with(scanner, options, began)?;
+    let at = cluster.at;
     let context =
         Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
     let judged = judge(cards, &context);
@@ -81,29 +84,48 @@ fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: T
         unjudged: judged.unjudged,
         problems: cluster.hosts.iter().flat_map(|host| host.problems.iter().cloned()).collect(),
         rules: cards.len(),
+        notices: Vec::new(),
+        configuration: None,
         counts: judged.counts,
         passed: judged.passed,
         seconds: (crate::collect::now().as_microsecond() - began.as_microsecond()) as f64 / 1e6,
     };
+    let topology = options.map.then(|| map::of(&cluster));
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts, cards: Arc::clone(cards) })
+    Ok(Run { report, texts, cards: Arc::clone(cards), topology })
 }
 
 /// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.
 pub fn gather(options: &RunOptions) -> Result<(Cluster, Vec<Unopened>), RunError> {
     let none = Scanner::new(Vec::new()).map_err(patterns_error)?;
-    gather_with(&none, options, options.at.unwrap_or_else(crate::collect::now))
+    gather_with(&none, options, crate::collect::now())
 }
 
-fn gather_with(scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Result<(Cluster, Vec<Unopened>), RunError> {
+/// `began` is what dates are judged against when neither the user nor the evidence says when.
+fn gather_with(
+    scanner: &Scanner,
+    options: &RunOptions,
+    began: Timestamp,
+) -> Result<(Cluster, Vec<Unopened>), RunError> {
     let (sources, unopened) = open(options)?;
+    let at = options.at.or_else(|| taken_at(&sources)).unwrap_or(began);
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let mut hosts = collect(sources, scanner, options, at);
     make_names_distinct(&mut hosts, &names);
     if let Some(version) = &options.kubernetes_version {
         let components = hosts.iter_mut().flat_map(|host| &mut host.components);
         components.filter(|component| component.name.is_kubernetes()).for_each(|one| one.assume_version(version));
+    }
+    if let Some(name) = &options.host_name {
+        match hosts.as_mut_slice() {
+            [host] => rename(host, name),
+            hosts => return Err(RunError::HostName { name: name.clone(), hosts: hosts.len() }),
+        }
+    }
+    for host in &mut hosts {
+        let roles = options.roles.get(&host.name).cloned().unwrap_or_default();
+        host.expected = Expected { roles, ..options.expected.clone() };
     }
     Ok((Cluster { hosts, at }, unopened))
 }
@@ -122,6 +144,13 @@ pub fn cards(options: &RunOptions) -> Result<CardSet, RunError> {
         }
         cards.extend(own);
     }
+    let setting = |card: &Card| options.rules.get(&card.id).or_else(|| options.rules.get(&card.component)).copied();
+    for card in cards.iter_mut() {
+        if let Some(RuleSetting::Severity(severity)) = setting(card) {
+            card.set_severity(severity);
+        }
+    }
+    cards.retain(|card| setting(card) != Some(RuleSetting::Off));
     if !options.only.is_empty() {
         for wanted in &options.only {
             if !cards.iter().any(|card| card.id == *wanted || card.component == *wanted) {
@@ -169,12 +198,18 @@ pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened
     Ok((sources, unopened.collect()))
 }
 
+/// When the evidence was taken, when all of it says so: a bundle is judged as of that time. The latest, so that nothing of
+/// it lies in the future.
+fn taken_at(sources: &[SourceRef]) -> Option<Timestamp> {
+    let times: Option<Vec<Timestamp>> = sources.iter().map(|source| source.recording()?.at).collect();
+    times?.into_iter().max()
+}
+
 /// Hosts side by side, as many as there are CPUs at a time.
 fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
     // On the live host the collector itself looks back a day and no more, unless the user says otherwise.
     let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
-    let host_options =
-        host::HostOptions { scanner, scan, probe_deadline: options.probe.then_some(options.timeout), at };
+    let host_options = host::HostOptions { scan, probe_deadline: options.probe.then_some(options.timeout), at };
     let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let mut hosts = Vec::with_capacity(sources.len());
     for chunk in sources.chunks(width) {
@@ -184,7 +219,7 @@ fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at:
                 .map(|source| {
                     let source = Arc::clone(source);
                     let host_options = &host_options;
-                    scope.spawn(move || host::collect(source, host_options))
+                    scope.spawn(move || host::collect(source, scanner, host_options))
                 })
                 .collect();
             running.into_iter().map(|host| host.join()).collect::<Vec<_>>()
@@ -209,12 +244,16 @@ fn make_names_distinct(hosts: &mut [Host], labels: &[String]) {
     for (host, label) in hosts.iter_mut().zip(labels) {
         if seen.get(&host.name).is_some_and(|count| *count > 1) {
             let name = format!("{} ({label})", host.name);
-            for problem in &mut host.problems {
-                problem.host.clone_from(&name);
-            }
-            host.name = name;
+            rename(host, &name);
         }
     }
+}
+
+fn rename(host: &mut Host, name: &str) {
+    for problem in &mut host.problems {
+        name.clone_into(&mut problem.host);
+    }
+    name.clone_into(&mut host.name);
 }
 
 fn certificates(host: &Host) -> Vec<CertificateSummary> {
@@ -234,5 +273,11 @@ fn certificates(host: &Host) -> Vec<CertificateSummary> {
 }
 
 fn summary(host: &Host) -> HostSummary {
-    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles: roles(host) }
+    HostSummary {
+        name: host.name.clone(),
+        source: host.source.clone(),
+        kind: host.kind,
+        incomplete: host.incomplete,
+        roles: roles(host),
+    }
 }

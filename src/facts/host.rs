@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::collect::TextFile;
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::expected::Expected;
 use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
@@ -27,6 +28,12 @@ pub struct Host {
     pub name: String,
     pub source: String,
     pub kind: SourceKind,
+    /// This host itself, or a recording of one that was: what it lacks was not there.
+    pub of_live_host: bool,
+    /// The source says that it lacks some of what it was to hold: nothing that is not found says anything.
+    pub incomplete: bool,
+    /// What the operator says of it.
+    pub expected: Expected,
     pub network: Fact<Network>,
     pub names: Names,
     pub system: System,
@@ -80,6 +87,9 @@ impl Host {
             name: name.to_owned(),
             source: name.to_owned(),
             kind: SourceKind::Tree,
+            of_live_host: false,
+            incomplete: false,
+            expected: Expected::default(),
             network: unknown("network"),
             names: Names {
                 hosts: unknown("/etc/hosts"),

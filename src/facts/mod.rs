@@ -3,6 +3,7 @@
 pub mod address;
 pub mod certificates;
 pub mod component;
+pub mod expected;
 pub mod host;
 pub mod kubernetes;
 pub mod load_balancer;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::certificates::Certificate;
 use crate::origin::{Fact, Unknown};
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Probes {
     /// False with `--no-probe`, and for every source but the live host.
     pub taken: bool,
@@ -17,17 +17,19 @@ pub struct Probes {
     pub handshakes: Vec<TlsAnswer>,
     pub etcd: Vec<EtcdAnswer>,
     pub apiservers: Vec<ApiserverAnswer>,
+    #[serde(default)]
     pub flannel: Vec<FlannelAnswer>,
     pub docker: Option<Fact<DockerAnswer>>,
     pub cri: Option<Fact<CriAnswer>>,
     /// IPv4 addresses of the host's own networks that were dialled and that nobody there claims: /proc/net/arp has them
     /// without a hardware address.
+    #[serde(default)]
     pub unresolved_neighbours: Vec<std::net::IpAddr>,
     /// Name to what it resolves to here.
     pub names: BTreeMap<String, Fact<Vec<std::net::IpAddr>>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectAnswer {
     /// `HOST:PORT` as dialled.
     pub target: String,
@@ -38,7 +40,7 @@ pub struct ConnectAnswer {
     pub elapsed_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "detail")]
 pub enum ConnectOutcome {
     Connected,
@@ -49,7 +51,7 @@ pub enum ConnectOutcome {
     Other(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TlsAnswer {
     pub target: String,
     /// The name or address that the client verifies: what it dials, or its tls-server-name.
@@ -64,7 +66,7 @@ pub struct TlsAnswer {
     pub failure: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EtcdAnswer {
     /// `https://10.0.0.1:2379`.
     pub endpoint: String,
@@ -74,7 +76,7 @@ pub struct EtcdAnswer {
     pub status: Fact<EtcdStatus>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdMember {
     /// Lower-case hex.
     pub id: String,
@@ -85,7 +87,7 @@ pub struct EtcdMember {
     pub is_learner: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdStatus {
     pub member_id: String,
     pub cluster_id: String,
@@ -99,7 +101,7 @@ pub struct EtcdStatus {
 }
 
 /// Whether an etcd that flannel is given has flannel's network configuration, in either of etcd's stores.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlannelAnswer {
     /// `https://10.0.0.1:2379`.
     pub endpoint: String,
@@ -110,7 +112,7 @@ pub struct FlannelAnswer {
     pub in_v3: Fact<bool>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiserverAnswer {
     /// `https://10.0.0.1:6443`.
     pub endpoint: String,
@@ -119,7 +121,7 @@ pub struct ApiserverAnswer {
     pub version: Fact<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DockerAnswer {
     pub version: String,
     pub cgroup_driver: Option<String>,
@@ -131,7 +133,7 @@ pub struct DockerAnswer {
     pub images: Fact<Vec<String>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CriAnswer {
     pub socket: String,
     /// `containerd 1.7.2`.

@@ -16,7 +16,11 @@ const UNKNOWN_LINES: usize = 20;
 /// The comment, never longer than [`LIMIT`]: what does not fit is counted and named by its rule.
 pub fn render(report: &Report) -> String {
     let mut out = heading(report);
-    let roots: Vec<&Finding> = report.findings.iter().filter(|finding| finding.consequence_of.is_none()).collect();
+    let roots: Vec<&Finding> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.consequence_of.is_none() && finding.suppressed.is_none())
+        .collect();
     let mut left_out = Vec::new();
     for root in &roots {
         let section = section(report, root);
@@ -116,7 +120,10 @@ fn consequences<'a>(report: &'a Report, root: &Finding) -> Vec<&'a Finding> {
     let mut found: Vec<&Finding> = Vec::new();
     // Causes come before what they explain, so that one pass finds all.
     for finding in &report.findings {
-        if finding.consequence_of.as_deref().is_some_and(|cause| ids.contains(&cause)) && finding.id != root.id {
+        if finding.consequence_of.as_deref().is_some_and(|cause| ids.contains(&cause))
+            && finding.id != root.id
+            && finding.suppressed.is_none()
+        {
             ids.push(&finding.id);
             found.push(finding);
         }
@@ -212,15 +219,39 @@ fn ending(report: &Report) -> String {
             inline(&unknown.why)
         )
     }));
+    let mut out = suppressed(report);
     if lines.is_empty() {
-        return String::new();
+        return out;
     }
     let more = lines.len().saturating_sub(UNKNOWN_LINES);
     lines.truncate(UNKNOWN_LINES);
     if more > 0 {
         lines.push(format!("- and {more} more"));
     }
-    format!("\n#### Could not be read or judged\n\n{}\n", lines.join("\n"))
+    out.push_str(&format!("\n#### Could not be read or judged\n\n{}\n", lines.join("\n")));
+    out
+}
+
+/// What is waived or known, and what there is to say of waivers.
+fn suppressed(report: &Report) -> String {
+    let mut lines: Vec<String> = report
+        .findings
+        .iter()
+        .filter_map(|finding| {
+            let suppressed = finding.suppressed.as_ref()?;
+            let until = suppressed.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+            let (title, reason) = (inline(&finding.title), inline(&suppressed.reason));
+            Some(format!("- `{}` {title}: {reason}{until} ({})", finding.rule, inline(&suppressed.place)))
+        })
+        .collect();
+    let more = lines.len().saturating_sub(UNKNOWN_LINES);
+    lines.truncate(UNKNOWN_LINES);
+    if more > 0 {
+        lines.push(format!("- and {more} more"));
+    }
+    let notices = report.notices.iter().take(UNKNOWN_LINES);
+    lines.extend(notices.map(|notice| format!("- {}: {}", inline(&notice.place), inline(&notice.message))));
+    if lines.is_empty() { String::new() } else { format!("\n#### Waived or known\n\n{}\n", lines.join("\n")) }
 }
 
 #[cfg(test)]

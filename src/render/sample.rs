@@ -54,6 +54,7 @@ pub fn finding(rule: &str, severity: Severity, title: &str, hosts: &[&str]) -> F
         confidence: Confidence::High,
         consequence_of: None,
         values: BTreeMap::new(),
+        suppressed: None,
     }
 }
 
@@ -62,6 +63,7 @@ pub fn host(name: &str, roles: &[&str]) -> HostSummary {
         name: name.to_owned(),
         source: format!("evidence/{name}"),
         kind: SourceKind::Tree,
+        incomplete: false,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
     }
 }
@@ -74,6 +76,8 @@ pub fn report(hosts: Vec<HostSummary>, findings: Vec<Finding>) -> Report {
         unjudged: Vec::new(),
         problems: Vec::new(),
         unopened: Vec::new(),
+        notices: Vec::new(),
+        configuration: None,
         certificates: Vec::new(),
         rules: 131,
         counts: Counts { failed: 0, passed: 118, not_applicable: 11, unknown: 0 },
@@ -111,6 +115,7 @@ pub fn floating_address() -> (Report, Texts) {
         first: Some("2024-05-02T09:45:12Z".to_owned()),
         last: Some("2024-05-02T09:46:40Z".to_owned()),
         ongoing: Some(true),
+        restarted: BTreeMap::new(),
         lines: vec![LogLine {
             path: log.to_owned(),
             line: 9,

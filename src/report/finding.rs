@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::origin::{Origin, Unknown};
@@ -49,7 +50,7 @@ pub enum EvidenceKind {
 }
 
 /// How a log message occurred.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Occurrences {
     pub count: u64,
     /// First and last time, RFC 3339, when the lines carry one.
@@ -57,8 +58,20 @@ pub struct Occurrences {
     pub last: Option<String>,
     /// Whether it went on until the log's end; unknown when the log carries no times.
     pub ongoing: Option<bool>,
+    /// Programs that started between first and last, with how often; `kernel` is a boot.
+    pub restarted: BTreeMap<String, u64>,
     /// Up to three lines as they stood, with file and line number (from 1).
     pub lines: Vec<LogLine>,
+}
+
+impl Occurrences {
+    /// How often a minute, when it lasted for a minute or more.
+    pub fn per_minute(&self) -> Option<f64> {
+        let time = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok();
+        let seconds = time(&self.last)?.duration_since(time(&self.first)?).as_secs_f64();
+        // As many pauses as there are repeats.
+        (self.count > 1 && seconds >= 60.0).then(|| (self.count - 1) as f64 * 60.0 / seconds)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -110,6 +123,56 @@ pub struct Fix {
     pub restarts: Vec<String>,
 }
 
+/// Why a finding is no reason to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SuppressionKind {
+    /// A waiver of the configuration.
+    Waiver,
+    /// A comment beside the value.
+    Comment,
+    /// It was there before.
+    Baseline,
+}
+
+impl SuppressionKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            SuppressionKind::Waiver => "waiver",
+            SuppressionKind::Comment => "comment",
+            SuppressionKind::Baseline => "baseline",
+        }
+    }
+
+    /// What was done with the finding, after `is`.
+    pub fn done(self) -> &'static str {
+        match self {
+            SuppressionKind::Waiver => "waived",
+            SuppressionKind::Comment => "allowed by a comment",
+            SuppressionKind::Baseline => "known from the baseline",
+        }
+    }
+}
+
+/// Who decided that a finding is no reason to fail, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Suppression {
+    pub kind: SuppressionKind,
+    pub reason: String,
+    pub owner: Option<String>,
+    /// The last day, `2026-12-31`.
+    pub until: Option<String>,
+    /// `k8sdoctor.toml:12`, `m2:/etc/etcd.env:3`, or the baseline's file.
+    pub place: String,
+}
+
+/// Something to know of the run's own configuration: a waiver that has ended or that matches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    pub place: String,
+    pub message: String,
+}
+
 /// A condition that is present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -135,6 +198,8 @@ pub struct Finding {
     pub consequence_of: Option<usize>,
     /// What the texts were filled in with.
     pub values: BTreeMap<String, String>,
+    /// Set when it is no reason to fail.
+    pub suppressed: Option<Suppression>,
 }
 
 /// A rule that could not be judged on a host.
@@ -161,6 +226,8 @@ pub struct HostSummary {
     /// The source as the user named it.
     pub source: String,
     pub kind: crate::source::SourceKind,
+    /// The source was cut off, or lacks some of what it was to hold.
+    pub incomplete: bool,
     /// `control-plane`, `etcd`, `worker`, `load-balancer`.
     pub roles: Vec<String>,
 }
@@ -209,6 +276,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     pub unjudged: Vec<Unjudged>,
     pub problems: Vec<Problem>,
+    /// What there is to say of waivers, allowing comments and the baseline.
+    pub notices: Vec<Notice>,
+    /// The configuration that was used, as it is shown to people.
+    pub configuration: Option<String>,
     /// Every certificate that was read, by host and path, leaf first.
     pub certificates: Vec<CertificateSummary>,
     pub rules: usize,

@@ -56,6 +56,9 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         };
         draft = draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, said));
     }
+    if starter.kind == LayerKind::Script {
+        draft = draft.message("script").value("script", starter.origin.path().unwrap_or_default());
+    }
     if starter.kind == LayerKind::Manifest {
         draft = draft.value("manifest", starter.origin.path().unwrap_or_default()).message("manifest");
         if host.component(ComponentName::Kubelet).is_none_or(|kubelet| kubelet.pid.is_none()) {
@@ -91,13 +94,17 @@ fn booted(age: u64) -> String {
     format!("the host had booted only {age} s before")
 }
 
-/// The manifest or the enabled unit that would start the component, strongest first. A script does not say that anybody
-/// starts it.
+/// The manifest, the enabled unit or the script run at boot that would start the component, strongest first. Another
+/// script does not say that anybody starts it.
 pub fn starter<'a>(host: &Host, component: &'a Component) -> Option<&'a Layer> {
     component.layers.iter().find(|layer| match layer.kind {
         LayerKind::Manifest => true,
         LayerKind::Unit => {
             unit_of(layer).and_then(|name| host.unit(name)).is_some_and(|unit| unit.enabled == Some(true))
+        }
+        LayerKind::Script => {
+            let path = layer.origin.path();
+            host.scripts.iter().any(|script| script.at_boot && Some(script.path.as_str()) == path)
         }
         _ => false,
     })

@@ -6,7 +6,7 @@ use crate::render::json::v1::Report;
 /// One `::error ...::` line for each finding, and one for each source that could not be opened.
 pub fn annotations(report: &Report) -> String {
     let mut out = String::new();
-    for finding in &report.findings {
+    for finding in report.findings.iter().filter(|finding| finding.suppressed.is_none()) {
         let command = match finding.severity {
             "error" => "error",
             "warning" => "warning",
@@ -22,6 +22,10 @@ pub fn annotations(report: &Report) -> String {
         let properties: Vec<String> =
             properties.into_iter().map(|(name, value)| format!("{name}={}", property(&value))).collect();
         out.push_str(&format!("::{command} {}::{}\n", properties.join(","), data(&description(report, finding))));
+    }
+    for notice in &report.notices {
+        let text = data(&format!("{}: {}", notice.place, notice.message));
+        out.push_str(&format!("::warning title=k8sdoctor::{text}\n"));
     }
     for source in &report.unopened {
         out.push_str(&format!("::error title=k8sdoctor::{}\n", data(&source.message)));

@@ -9,6 +9,7 @@ pub fn render(report: &Report) -> String {
     let issues: Vec<Value> = report
         .findings
         .iter()
+        .filter(|finding| finding.suppressed.is_none())
         .map(|finding| {
             let place = first_location(report, finding);
             // GitLab drops an issue without a place; a finding without a file stands at its host.

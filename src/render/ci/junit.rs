@@ -42,6 +42,11 @@ pub fn render(report: &Report, passed: &[String]) -> Result<String, quick_junit:
 }
 
 fn failed(report: &Report, finding: &Finding) -> TestCase {
+    if let Some(suppressed) = &finding.suppressed {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(format!("{} ({}, {})", suppressed.reason, suppressed.kind, suppressed.place));
+        return case(&finding.title, &finding.rule, status);
+    }
     // What is only worth knowing fails no test.
     if finding.severity == "info" {
         let mut passed = case(&finding.title, &finding.rule, TestCaseStatus::success());

@@ -22,7 +22,7 @@ pub fn render(report: &Report, certificates: &[CertificateSummary], ran: Timesta
         }
     };
     let mut findings: BTreeMap<String, usize> = BTreeMap::new();
-    for finding in &report.findings {
+    for finding in report.findings.iter().filter(|finding| finding.suppressed.is_none()) {
         for host in &finding.hosts {
             let cause = if finding.consequence_of.is_some() { "consequence" } else { "root" };
             let labels = labels(&[
@@ -35,7 +35,10 @@ pub fn render(report: &Report, certificates: &[CertificateSummary], ran: Timesta
             *findings.entry(labels).or_default() += 1;
         }
     }
-    let count = |severity: &str| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity: &str| {
+        let open = report.findings.iter().filter(|finding| finding.suppressed.is_none());
+        open.filter(|finding| finding.severity == severity).count()
+    };
     metric(
         "k8sdoctor_finding",
         "Findings by rule, severity and host; role tells root causes from what follows of them.",
@@ -46,6 +49,13 @@ pub fn render(report: &Report, certificates: &[CertificateSummary], ran: Timesta
         "Number of findings by severity.",
         ["error", "warning", "info"]
             .map(|severity| (labels(&[("severity", severity)]), count(severity).to_string()))
+            .to_vec(),
+    );
+    metric(
+        "k8sdoctor_findings_suppressed",
+        "Number of findings that are waived or known, and not counted above.",
+        [("waiver", report.summary.waived), ("baseline", report.summary.known)]
+            .map(|(by, count)| (labels(&[("by", by)]), count.to_string()))
             .to_vec(),
     );
     metric(

@@ -86,6 +86,14 @@ fn result(report: &Report, finding: &Finding, rules: &[&str]) -> Value {
             json!([{ "logicalLocations": finding.hosts.iter().map(|host| json!({ "name": host, "kind": "resource" })).collect::<Vec<_>>() }])
         }
     };
+    if let Some(suppressed) = &finding.suppressed {
+        let kind = if suppressed.kind == "comment" { "inSource" } else { "external" };
+        let mut suppression = json!({ "kind": kind, "justification": suppressed.reason, "status": "accepted" });
+        suppression["properties"] = json!({
+            "owner": suppressed.owner, "until": suppressed.until, "place": suppressed.place, "by": suppressed.kind,
+        });
+        result["suppressions"] = json!([suppression]);
+    }
     if !related.is_empty() {
         result["relatedLocations"] = json!(related);
     }
@@ -132,11 +140,12 @@ fn notifications(report: &Report) -> Vec<Value> {
             format!("{} on {} could not be judged: {}: {}", unknown.rule, unknown.host, unknown.what, unknown.why);
         note("note", text)
     });
+    let notices = report.notices.iter().map(|notice| note("warning", format!("{}: {}", notice.place, notice.message)));
     let problems = report
         .problems
         .iter()
         .map(|problem| note("warning", format!("{}:{}: {}", problem.host, problem.place, problem.message)));
-    unopened.chain(problems).chain(unknown).collect()
+    unopened.chain(notices).chain(problems).chain(unknown).collect()
 }
 
 fn level(severity: &str) -> &'static str {

@@ -8,7 +8,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
-mod words;
+pub(in crate::render) mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub fn render(report: &Report, texts: &Texts, options: Options) -> String {
 
 fn consequences(report: &Report) -> Vec<Vec<usize>> {
     let mut consequences = vec![Vec::new(); report.findings.len()];
-    for (index, finding) in report.findings.iter().enumerate() {
+    for (index, finding) in report.findings.iter().enumerate().filter(|(_, finding)| finding.suppressed.is_none()) {
         if let Some(of) = finding.consequence_of.filter(|cause| *cause != index)
             && let Some(list) = consequences.get_mut(of)
         {
@@ -81,7 +81,8 @@ fn consequences(report: &Report) -> Vec<Vec<usize>> {
 /// The findings to show at the top: those without a cause in the report, and one of each circle of causes, so that nothing
 /// that was found is ever left out.
 fn roots(report: &Report, consequences: &[Vec<usize>]) -> Vec<usize> {
-    let mut shown = vec![false; report.findings.len()];
+    // What is waived or known is counted at the end.
+    let mut shown: Vec<bool> = report.findings.iter().map(|finding| finding.suppressed.is_some()).collect();
     let mut roots = Vec::new();
     let is_root = |index: usize| {
         report.findings[index].consequence_of.is_none_or(|cause| cause == index || cause >= report.findings.len())

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::Context;
 use crate::render::text::{escape, wrap};
+use crate::report::{Finding, Severity, SuppressionKind};
 
 /// Lines of what could not be judged, and of problems, without --verbose.
 const LINES: usize = 10;
@@ -15,9 +16,42 @@ const NAMES: usize = 4;
 pub fn render(context: &Context<'_>, out: &mut String) {
     hosts(context, out);
     counts(context, out);
+    suppressed(context, out);
     unopened(context, out);
     unjudged(context, out);
     problems(context, out);
+}
+
+/// Findings that are no reason to fail, and what there is to say of the waivers.
+fn suppressed(context: &Context<'_>, out: &mut String) {
+    let words = context.words;
+    let (mut waived, mut known) = (Vec::new(), Vec::new());
+    for finding in &context.report.findings {
+        let Some(suppressed) = &finding.suppressed else { continue };
+        let hosts = finding.hosts.join(", ");
+        let mut line = format!("{} [{}], {hosts}", finding.title, finding.rule);
+        if suppressed.kind == SuppressionKind::Baseline {
+            known.push(escape(&line));
+            continue;
+        }
+        let mut who = vec![suppressed.place.clone()];
+        who.extend(suppressed.owner.clone());
+        let until = words.pick("until", "至");
+        who.extend(suppressed.until.as_ref().map(|day| format!("{until} {day}")));
+        line.push_str(&format!(": {} ({})", suppressed.reason, who.join(", ")));
+        waived.push(escape(&line));
+    }
+    let notices: Vec<String> =
+        context.report.notices.iter().map(|notice| escape(&format!("{}: {}", notice.place, notice.message))).collect();
+    for (title, lines) in [
+        (words.pick("waived", "已豁免"), waived),
+        (words.pick("known from the baseline", "基线中已知"), known),
+        (words.pick("waivers to look at", "需要检查的豁免"), notices),
+    ] {
+        if !lines.is_empty() {
+            section(context, title, &lines, out);
+        }
+    }
 }
 
 fn unopened(context: &Context<'_>, out: &mut String) {
@@ -57,7 +91,14 @@ fn hosts(context: &Context<'_>, out: &mut String) {
 fn counts(context: &Context<'_>, out: &mut String) {
     let (report, words, paint) = (context.report, context.words, context.paint);
     let consequences: usize = context.consequences.iter().map(Vec::len).sum();
-    let failed = report.findings.len().saturating_sub(consequences);
+    let roots = report.findings.len().saturating_sub(consequences);
+    let suppressed = report.findings.iter().filter(|finding| finding.suppressed.is_some()).count();
+    // What is worth knowing is no fault.
+    let is_note = |finding: &&Finding| {
+        finding.severity == Severity::Info && finding.consequence_of.is_none() && finding.suppressed.is_none()
+    };
+    let notes = report.findings.iter().filter(is_note).count();
+    let failed = roots.saturating_sub(notes + suppressed);
     let hosts = words.count(report.hosts.len(), "host", "hosts", "台主机");
     let rules = words.count(report.rules, "rule", "rules", "条规则");
     let seconds = format!("{:.1}", report.seconds);
@@ -72,9 +113,14 @@ fn counts(context: &Context<'_>, out: &mut String) {
         format!("checked {hosts} with {rules} in {seconds} s; dates are judged as of {at}\n")
     });
     let counts = &report.counts;
-    let verdict = if !report.findings.is_empty() || context.options.hidden > 0 {
+    if let Some(configuration) = &report.configuration {
+        let word = words.pick("configuration: ", "配置：");
+        out.push_str(&format!("{word}{}\n", escape(configuration)));
+    }
+    let alarms = report.findings.iter().any(|finding| finding.severity > Severity::Info);
+    let verdict = if alarms || context.options.hidden > 0 {
         None
-    } else if counts.passed == 0 && counts.unknown == 0 {
+    } else if counts.passed == 0 && counts.unknown == 0 && report.findings.is_empty() {
         let text = words.pick(
             "nothing was judged: no rule applies to what was given",
             "没有可判断的内容：没有规则适用于所给的来源",
@@ -124,12 +170,22 @@ fn counts(context: &Context<'_>, out: &mut String) {
         (_, false) => format!(" ({})", words.count(consequences, "consequence", "consequences", "")),
         (_, true) => format!("（另有 {consequences} 项后果）"),
     };
+    let consequences = match (suppressed, words.chinese()) {
+        (0, _) => consequences,
+        (_, false) => format!("{consequences}, {suppressed} waived or known"),
+        (_, true) => format!("{consequences}，{suppressed} 项已豁免或已知"),
+    };
+    let notes = match (notes, words.chinese()) {
+        (0, _) => String::new(),
+        (_, false) => format!(", {}", words.count(notes, "worth knowing", "worth knowing", "")),
+        (_, true) => format!("，{notes} 项提示"),
+    };
     let (passed, not_applicable, unknown) = (counts.passed, counts.not_applicable, counts.unknown);
     out.push_str(&if words.chinese() {
-        format!("  {failed} 项故障{consequences}，{passed} 项通过，{not_applicable} 项不适用，{unknown} 项未知\n")
+        format!("  {failed} 项故障{consequences}{notes}，{passed} 项通过，{not_applicable} 项不适用，{unknown} 项未知\n")
     } else {
         format!(
-            "  {failed} failed{consequences}, {passed} passed, {not_applicable} not applicable, {unknown} unknown\n"
+            "  {failed} failed{consequences}{notes}, {passed} passed, {not_applicable} not applicable, {unknown} unknown\n"
         )
     });
 }

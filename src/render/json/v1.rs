@@ -23,6 +23,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     pub unknown: Vec<Unknown>,
     pub problems: Vec<Problem>,
+    pub notices: Vec<Notice>,
+    /// The configuration file that was used.
+    pub configuration: Option<String>,
     pub summary: Summary,
     pub seconds: f64,
 }
@@ -39,6 +42,8 @@ pub struct Host {
     pub source: String,
     pub kind: &'static str,
     pub roles: Vec<String>,
+    /// The source was cut off, or lacks some of what it was to hold: nothing wrong found is not all fine.
+    pub incomplete: bool,
 }
 
 /// A source that was named and could not be opened.
@@ -69,6 +74,24 @@ pub struct Finding {
     pub causes: Vec<String>,
     /// The command that prints the rule's card.
     pub docs: String,
+    /// Why it is no reason to fail, when it is none.
+    pub suppressed: Option<Suppressed>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Suppressed {
+    pub kind: &'static str,
+    pub reason: String,
+    pub owner: Option<String>,
+    pub until: Option<String>,
+    pub place: String,
+}
+
+/// Something to know of waivers and other configuration.
+#[derive(Debug, Serialize)]
+pub struct Notice {
+    pub place: String,
+    pub message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +120,9 @@ pub struct Log {
     pub first: Option<String>,
     pub last: Option<String>,
     pub ongoing: Option<bool>,
+    pub per_minute: Option<f64>,
+    /// Programs that started between first and last, with how often.
+    pub restarted: BTreeMap<String, u64>,
     pub lines: Vec<LogLine>,
 }
 
@@ -140,6 +166,9 @@ pub struct Summary {
     pub failed: usize,
     /// Findings that another one explains.
     pub consequences: usize,
+    /// Findings that a waiver or a comment covers, and those that the baseline knows; neither are counted above.
+    pub waived: usize,
+    pub known: usize,
     /// Outcomes, one for each rule and host.
     pub passed: usize,
     pub not_applicable: usize,
@@ -152,7 +181,13 @@ const TEXT_LIMIT: usize = 4096;
 impl Report {
     pub fn new(report: &report::Report, texts: &BTreeMap<String, BTreeMap<String, Arc<TextFile>>>) -> Report {
         let known = |index: usize| index < report.findings.len();
-        let consequences = report.findings.iter().filter(|finding| finding.consequence_of.is_some_and(known)).count();
+        let counted = report.findings.iter().filter(|finding| finding.suppressed.is_none());
+        let (consequences, roots): (Vec<_>, Vec<_>) =
+            counted.partition(|finding| finding.consequence_of.is_some_and(known));
+        let suppressed = |is_known: bool| {
+            let kinds = report.findings.iter().filter_map(|finding| Some(finding.suppressed.as_ref()?.kind));
+            kinds.filter(|kind| (*kind == report::SuppressionKind::Baseline) == is_known).count()
+        };
         let mut causes: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (index, finding) in report.findings.iter().enumerate() {
             if let Some(cause) = finding.consequence_of {
@@ -171,6 +206,7 @@ impl Report {
                     source: host.source.clone(),
                     kind: kind(host.kind),
                     roles: host.roles.clone(),
+                    incomplete: host.incomplete,
                 })
                 .collect(),
             unopened: report
@@ -211,6 +247,13 @@ impl Report {
                     consequence_of: finding.consequence_of.filter(|index| known(*index)).map(id),
                     causes: causes.remove(&index).unwrap_or_default(),
                     docs: format!("k8sdoctor explain {}", finding.rule),
+                    suppressed: finding.suppressed.as_ref().map(|suppressed| Suppressed {
+                        kind: suppressed.kind.name(),
+                        reason: suppressed.reason.clone(),
+                        owner: suppressed.owner.clone(),
+                        until: suppressed.until.clone(),
+                        place: suppressed.place.clone(),
+                    }),
                 })
                 .collect(),
             unknown: report
@@ -234,10 +277,18 @@ impl Report {
                     remedy: problem.remedy.clone(),
                 })
                 .collect(),
+            notices: report
+                .notices
+                .iter()
+                .map(|notice| Notice { place: notice.place.clone(), message: notice.message.clone() })
+                .collect(),
+            configuration: report.configuration.clone(),
             summary: Summary {
                 rules: report.rules,
-                failed: report.findings.len() - consequences,
-                consequences,
+                failed: roots.len(),
+                consequences: consequences.len(),
+                waived: suppressed(false),
+                known: suppressed(true),
                 passed: report.counts.passed,
                 not_applicable: report.counts.not_applicable,
                 unknown: report.counts.unknown,
@@ -311,6 +362,8 @@ fn evidence_of(evidence: &report::Evidence, texts: &BTreeMap<String, BTreeMap<St
             first: occurrences.first.clone(),
             last: occurrences.last.clone(),
             ongoing: occurrences.ongoing,
+            per_minute: occurrences.per_minute(),
+            restarted: occurrences.restarted.clone(),
             lines: occurrences
                 .lines
                 .iter()
@@ -342,6 +395,14 @@ mod tests {
             message: "permission denied".to_owned(),
             remedy: None,
         });
+        report.notices.push(report::Notice { place: "k8sdoctor.toml:1".to_owned(), message: "ended".to_owned() });
+        report.findings[0].suppressed = Some(report::Suppression {
+            kind: report::SuppressionKind::Waiver,
+            reason: "a laboratory".to_owned(),
+            owner: None,
+            until: Some("2026-12-31".to_owned()),
+            place: "k8sdoctor.toml:1".to_owned(),
+        });
         for report in [report.clone(), sample::report(Vec::new(), Vec::new())] {
             let value = json(&report, &texts);
             let errors: Vec<String> =
@@ -349,7 +410,16 @@ mod tests {
             assert!(errors.is_empty(), "{errors:#?}");
         }
         // Every field is described: one more must be refused.
-        for pointer in ["", "/findings/0", "/findings/0/evidence/0", "/findings/0/fix", "/hosts/0", "/summary"] {
+        for pointer in [
+            "",
+            "/findings/0",
+            "/findings/0/evidence/0",
+            "/findings/0/fix",
+            "/hosts/0",
+            "/summary",
+            "/notices/0",
+            "/findings/0/suppressed",
+        ] {
             let mut value = json(&report, &texts);
             let object = value.pointer_mut(pointer).and_then(serde_json::Value::as_object_mut).unwrap();
             object.insert("surprise".to_owned(), serde_json::Value::Null);

@@ -18,8 +18,7 @@ const SETTINGS: [(&str, u64, u64); 4] = [
     ("fs.file-max", 65_536, 2_097_152),
     ("kernel.pid_max", 32_768, 4_194_304),
 ];
-/// Open files that a unit's limit has to allow: installers set 40000 and more, and the default of old systems is 4096.
-const LEAST_OPEN_FILES: u64 = 8_192;
+/// What the fix gives a unit: installers set 40000 and more, and the default of old systems is 4096.
 const OPEN_FILES: u64 = 65_536;
 /// Percent of the file table that may be in use.
 const FILE_TABLE_PERCENT: u64 = 90;
@@ -52,14 +51,14 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             // `soft:hard`: Go programs raise the soft limit to the hard one themselves.
             let hard = limit.value.rsplit(':').next().unwrap_or_default().trim();
             match hard.parse::<u64>() {
-                Ok(files) if files < LEAST_OPEN_FILES => verdict.fail(
+                Ok(files) if files < host.expected.open_files => verdict.fail(
                     Draft::new()
                         .subject(&unit.name)
                         .message("open_files")
                         .value("unit", &unit.name)
                         .value("program", component.name.name())
                         .value("limit", files)
-                        .value("wanted_files", OPEN_FILES)
+                        .value("wanted_files", OPEN_FILES.max(host.expected.open_files))
                         .maybe_value("file", limit.origin.path())
                         .at(&host.name, &limit.origin, "each connection, watch and file takes one"),
                 ),

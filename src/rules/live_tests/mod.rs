@@ -28,9 +28,8 @@ fn host(files: &[(&str, &str)]) -> Host {
         .iter()
         .fold(MemorySource::new("m1").file("/etc/hostname", "m1\n"), |source, (path, text)| source.file(*path, *text));
     let scanner = Scanner::new(Vec::new()).unwrap();
-    let options =
-        HostOptions { scanner: &scanner, scan: ScanOptions::default(), probe_deadline: None, at: AT.parse().unwrap() };
-    let mut host = collect(Arc::new(source), &options);
+    let options = HostOptions { scan: ScanOptions::default(), probe_deadline: None, at: AT.parse().unwrap() };
+    let mut host = collect(Arc::new(source), &scanner, &options);
     host.probes.taken = true;
     host.probes.patience_ms = 3000;
     host

@@ -23,6 +23,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         for (address, holders) in configured(context.cluster) {
             judge_virtual(context.cluster, address, &holders, verdict);
         }
+        if let Some(intended) = host.expected.virtual_ip {
+            judge_intended(context.cluster, intended, verdict);
+        }
     }
     judge_binds(context.cluster, host, verdict);
 }
@@ -144,6 +147,25 @@ fn dialled(address: IpAddr, configured: &[Configured<'_>]) -> (bool, Vec<Evidenc
     }
     absent.truncate(1);
     (false, absent)
+}
+
+/// The address that the operator names has to be among those that keepalived serves.
+fn judge_intended(cluster: &Cluster, intended: IpAddr, verdict: &mut Verdict) {
+    let served = configured(cluster);
+    if served.contains_key(&intended) {
+        return verdict.pass();
+    }
+    let Some((address, holders)) = served.first_key_value() else { return };
+    let mut draft = Draft::new()
+        .subject(intended.to_string())
+        .message("intended")
+        .value("address", address)
+        .value("intended", intended)
+        .hosts(holders.iter().map(|(host, ..)| host.name.clone()).collect::<BTreeSet<_>>());
+    for (host, _, written) in holders {
+        draft = draft.at(&host.name, &written.origin, format!("{intended} is intended"));
+    }
+    verdict.fail(draft);
 }
 
 fn not_given(address: IpAddr) -> Unknown {

@@ -12,7 +12,7 @@ use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "pki-expires-soon", judge: Judge::Host(judge), refine: None };
 
-const DAYS: i64 = 30;
+const DAYS: u32 = 30;
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let at = context.cluster.at;
@@ -24,7 +24,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         if end < at {
             continue;
         }
-        if !ends_soon(one.certificate, at) {
+        if !ends_soon(one.certificate, at, host.expected.certificate_expiry_days) {
             verdict.pass();
         } else if one.kubeadm().is_some() {
             of_kubeadm.push(one);
@@ -37,7 +37,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         if leaf.not_after < at {
             continue;
         }
-        if !ends_soon(leaf, at) {
+        if !ends_soon(leaf, at, host.expected.certificate_expiry_days) {
             verdict.pass();
             continue;
         }
@@ -58,10 +58,12 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 }
 
 /// Whether the end is near: 30 days, or a tenth of the life of a certificate that is renewed more often. What renews
-/// itself (kubelet, cert-manager) has done so by then.
-fn ends_soon(certificate: &Certificate, at: Timestamp) -> bool {
+/// itself (kubelet, cert-manager) has done so by then. Who asks for other days gets them, but no more than a third of the
+/// certificate's life.
+fn ends_soon(certificate: &Certificate, at: Timestamp, days: Option<u32>) -> bool {
     let life = certificate.not_after.duration_since(certificate.not_before);
-    let limit = SignedDuration::from_hours(DAYS * 24).min(life / 10);
+    let limit = SignedDuration::from_hours(i64::from(days.unwrap_or(DAYS)) * 24);
+    let limit = limit.min(if days.is_some() { life / 3 } else { life / 10 });
     certificate.not_after.duration_since(at) < limit
 }
 

@@ -1,0 +1,140 @@
+//! Findings that are no reason to fail: waived in the configuration, allowed by a comment beside the value, or known from a
+//! baseline. They stay in the report.
+//!
+//! What follows from a waived finding is not waived with it. Who accepts a setting does not know all that it will break,
+//! and a cluster that is down is never "all fine": a consequence then stands in the report by itself, with a note that
+//! names its waived cause, until it has a waiver of its own.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::allow::{self, Comment};
+use super::{Finding, Notice, Report, Suppression, SuppressionKind};
+use crate::config::Waiver;
+use crate::render::human::Texts;
+
+/// What waivers are applied with.
+#[derive(Debug)]
+pub struct Waivers<'a> {
+    pub list: &'a [Waiver],
+    /// The configuration's path, for the places of waivers.
+    pub config: &'a str,
+    /// The rules that were judged.
+    pub judged: BTreeSet<&'a str>,
+    /// Whether all rules were: else a waiver that matches nothing may match in another run.
+    pub is_whole: bool,
+}
+
+/// Marks the findings that waivers or comments cover, and adds what there is to say of waivers to the report's notices.
+pub fn waive(report: &mut Report, texts: &Texts, waivers: &Waivers<'_>) {
+    let today = report.at.parse::<Timestamp>().map(|at| at.to_zoned(TimeZone::UTC).date()).ok();
+    let mut comments = allow::comments(texts);
+    let mut used = vec![false; waivers.list.len()];
+    let mut over = vec![0_usize; waivers.list.len()];
+    for finding in &mut report.findings {
+        let mut ended = None;
+        for (index, waiver) in waivers.list.iter().enumerate() {
+            if !waiver.fits(finding) {
+                continue;
+            }
+            used[index] = true;
+            let place = format!("{}:{}", waivers.config, waiver.line);
+            // Without a date to judge by nothing can be shown to hold still.
+            if waiver.until.is_some_and(|until| today.is_none_or(|today| today > until)) {
+                ended = ended.or(Some((index, waiver, place)));
+                continue;
+            }
+            if finding.suppressed.is_none() {
+                finding.suppressed = Some(Suppression {
+                    kind: SuppressionKind::Waiver,
+                    reason: waiver.reason.clone(),
+                    owner: waiver.owner.clone(),
+                    until: waiver.until.map(|until| until.to_string()),
+                    place,
+                });
+            }
+        }
+        allow_by_comment(finding, &mut comments);
+        if let (None, Some((index, waiver, place))) = (&finding.suppressed, ended) {
+            over[index] += 1;
+            let until = waiver.until.map(|until| until.to_string()).unwrap_or_default();
+            finding.notes.push(format!("its waiver at {place} ended on {until}: {}", waiver.reason));
+        }
+    }
+    for ((waiver, used), over) in waivers.list.iter().zip(used).zip(over) {
+        let place = format!("{}:{}", waivers.config, waiver.line);
+        let rule = waiver.rule.text();
+        if over > 0 {
+            let until = waiver.until.map(|until| until.to_string()).unwrap_or_default();
+            let message = format!("the waiver of {rule} ended on {until}: what it covered fails again ({over})");
+            report.notices.push(Notice { place, message });
+        } else if !used && waivers.is_whole {
+            let message = format!("the waiver of {rule} matches nothing that was found");
+            report.notices.push(Notice { place, message });
+        }
+    }
+    for comment in &comments {
+        report.notices.extend(comment.notice(&waivers.judged, waivers.is_whole));
+    }
+    release_consequences(&mut report.findings);
+}
+
+fn allow_by_comment(finding: &mut Finding, comments: &mut [Comment]) {
+    for comment in comments.iter_mut() {
+        if !comment.fits(finding) {
+            continue;
+        }
+        comment.used = true;
+        if finding.suppressed.is_none() {
+            finding.suppressed = Some(Suppression {
+                kind: SuppressionKind::Comment,
+                reason: comment.reason.clone(),
+                owner: None,
+                until: None,
+                place: comment.place(),
+            });
+        }
+    }
+}
+
+/// Marks the findings that a baseline knows; `known` says so of the finding at an index.
+pub fn accept_known(report: &mut Report, baseline: &str, known: impl Fn(usize) -> bool) {
+    for (index, finding) in report.findings.iter_mut().enumerate() {
+        if finding.suppressed.is_none() && known(index) {
+            finding.suppressed = Some(Suppression {
+                kind: SuppressionKind::Baseline,
+                reason: "known before".to_owned(),
+                owner: None,
+                until: None,
+                place: baseline.to_owned(),
+            });
+        }
+    }
+    release_consequences(&mut report.findings);
+}
+
+/// Puts each finding that is not suppressed under the nearest cause that is not either, and says what else explains it.
+fn release_consequences(findings: &mut [Finding]) {
+    for index in 0..findings.len() {
+        if findings[index].suppressed.is_some() {
+            continue;
+        }
+        let mut cause = findings[index].consequence_of;
+        // As many steps as there are findings end every circle.
+        for _ in 0..findings.len() {
+            let Some(of) = cause.and_then(|cause| findings.get(cause)) else {
+                cause = None;
+                break;
+            };
+            let Some(suppression) = &of.suppressed else { break };
+            let note = format!("it follows from {}, which is {}: {}", of.rule, suppression.kind.done(), of.title);
+            cause = of.consequence_of;
+            if !findings[index].notes.contains(&note) {
+                findings[index].notes.push(note);
+            }
+        }
+        findings[index].consequence_of = cause;
+    }
+}
