@@ -17,8 +17,14 @@ pub struct Probes {
     pub handshakes: Vec<TlsAnswer>,
     pub etcd: Vec<EtcdAnswer>,
     pub apiservers: Vec<ApiserverAnswer>,
+    #[serde(default)]
+    pub flannel: Vec<FlannelAnswer>,
     pub docker: Option<Fact<DockerAnswer>>,
     pub cri: Option<Fact<CriAnswer>>,
+    /// IPv4 addresses of the host's own networks that were dialled and that nobody there claims: /proc/net/arp has them
+    /// without a hardware address.
+    #[serde(default)]
+    pub unresolved_neighbours: Vec<std::net::IpAddr>,
     /// Name to what it resolves to here.
     pub names: BTreeMap<String, Fact<Vec<std::net::IpAddr>>>,
 }
@@ -92,6 +98,18 @@ pub struct EtcdStatus {
     pub db_size: u64,
     pub raft_index: u64,
     pub errors: Vec<String>,
+}
+
+/// Whether an etcd that flannel is given has flannel's network configuration, in either of etcd's stores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlannelAnswer {
+    /// `https://10.0.0.1:2379`.
+    pub endpoint: String,
+    /// `/coreos.com/network/config`.
+    pub key: String,
+    /// False also where this etcd has no v2 API (any more).
+    pub in_v2: Fact<bool>,
+    pub in_v3: Fact<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,12 +9,15 @@
 mod harness;
 
 mod apiserver;
+mod balancers;
 mod certificates;
 mod cgroups;
 mod default_route;
 mod endpoints;
 mod etcd_address;
+mod etcd_answers;
 mod etcd_quorum;
 mod journal;
 mod pause_image;
+mod served_stale;
 mod whole_host;

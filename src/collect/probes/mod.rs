@@ -9,6 +9,7 @@ mod credentials;
 mod cri;
 mod docker;
 mod etcd;
+mod flannel;
 mod http;
 mod names;
 mod plan;
@@ -20,6 +21,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,11 +29,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::collect::Files;
-use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, Probes, TlsAnswer};
+use crate::facts::probe::{ApiserverAnswer, ConnectAnswer, EtcdAnswer, FlannelAnswer, Probes, TlsAnswer};
 use crate::origin::Unknown;
 use budget::{Budget, NOT_ASKED};
 
-pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, Plan, SocketQuestion};
+pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, FlannelQuestion, Plan, SocketQuestion};
 pub use recorded::RecordedProbes;
 
 /// How long all probes may take together, unless told otherwise.
@@ -48,7 +50,22 @@ pub fn take(plan: Plan, files: &Files, deadline: Duration) -> Probes {
         return Probes::default();
     }
     let budget = Budget::new(deadline);
-    on_runtime(ask(plan, files, budget)).unwrap_or_default()
+    let mut probes = on_runtime(ask(plan, files, budget)).unwrap_or_default();
+    // What was dialled in vain stays in the kernel's table for a while.
+    let table = files.source().read("/proc/net/arp").unwrap_or_default();
+    probes.unresolved_neighbours = unresolved(&String::from_utf8_lossy(&table));
+    probes
+}
+
+/// Entries of /proc/net/arp without ATF_COM (0x2), and with neither ATF_PERM nor ATF_PUBL: asked for, and not answered.
+fn unresolved(table: &str) -> Vec<IpAddr> {
+    let entry = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let address = words.next()?.parse().ok()?;
+        let flags = words.nth(1)?;
+        (flags == "0x0").then_some(address)
+    };
+    table.lines().skip(1).filter_map(entry).collect()
 }
 
 /// Runs the future on a runtime of its own. What it left behind on threads, such as a resolver that hangs and cannot be
@@ -91,6 +108,11 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         let identity = credentials::first(&question.certificates, files);
         etcd.ask(etcd_unasked(&question.endpoint), etcd::ask(question.endpoint, identity, budget));
     }
+    let mut flannel = Asked::new(&turns, budget);
+    for question in plan.flannel {
+        let identity = credentials::first(&question.certificates, files);
+        flannel.ask(flannel_unasked(&question), flannel::ask(question, identity, budget));
+    }
     let mut apiservers = Asked::new(&turns, budget);
     for question in plan.apiservers {
         let identity = credentials::first(&question.certificates, files);
@@ -105,8 +127,10 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         handshakes: handshakes.into_iter().flatten().collect(),
         etcd: etcd.answers().await,
         apiservers: apiservers.answers().await,
+        flannel: flannel.answers().await,
         docker: docker.answers().await.into_iter().next().flatten(),
         cri: cri.answers().await.into_iter().next().flatten(),
+        unresolved_neighbours: Vec::new(),
         names: names.answers().await.into_iter().collect(),
     }
 }
@@ -121,6 +145,15 @@ fn etcd_unasked(endpoint: &str) -> EtcdAnswer {
         healthy: Err(not_asked(endpoint)),
         members: Err(not_asked(endpoint)),
         status: Err(not_asked(endpoint)),
+    }
+}
+
+fn flannel_unasked(question: &FlannelQuestion) -> FlannelAnswer {
+    FlannelAnswer {
+        endpoint: question.endpoint.clone(),
+        key: question.key.clone(),
+        in_v2: Err(not_asked(&question.endpoint)),
+        in_v3: Err(not_asked(&question.endpoint)),
     }
 }
 

@@ -41,7 +41,7 @@ impl RecordedProbes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::probe::{ConnectAnswer, ConnectOutcome, TlsAnswer};
+    use crate::facts::probe::{ConnectAnswer, ConnectOutcome, FlannelAnswer, TlsAnswer};
     use crate::origin::{Origin, Unknown};
     use crate::parse::pem;
 
@@ -67,6 +67,13 @@ mod tests {
             }],
             handshakes: vec![handshake(Err(Unknown::new("a", "b"))), handshake(Ok(chain))],
             docker: Some(Err(Unknown::new("docker", "no answer").with_remedy("wait"))),
+            flannel: vec![FlannelAnswer {
+                endpoint: "http://10.0.0.1:2379".to_owned(),
+                key: "/coreos.com/network/config".to_owned(),
+                in_v2: Ok(false),
+                in_v3: Err(Unknown::new("a", "b")),
+            }],
+            unresolved_neighbours: vec![std::net::IpAddr::from([10, 0, 0, 88])],
             ..Probes::default()
         };
         let json = serde_json::to_string(&RecordedProbes::of(&probes)).unwrap();

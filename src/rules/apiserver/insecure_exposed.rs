@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
+use crate::facts::address::Url;
 use crate::facts::component::{Component, ComponentName};
-use crate::report::Confidence;
+use crate::origin::Origin;
+use crate::report::{Confidence, Evidence, EvidenceKind};
 use crate::rules::support::file_of;
 use crate::rules::{Context, Detector, Judge};
 
@@ -33,8 +35,16 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         return verdict.pass();
     }
     let sure = apiserver.version.is_some() || is_bound(host, apiserver, port) == Some(true);
+    let mut draft = Draft::new();
+    for answer in host.probes.apiservers.iter().filter(|answer| answer.version.is_ok()) {
+        let url = Url::parse(&answer.endpoint).filter(|url| url.scheme == "http" && !url.is_loopback());
+        if url.is_some_and(|url| url.port_or_default().to_string() == port) {
+            let origin = Origin::answer(format!("{}/version", answer.endpoint));
+            draft = draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, "told without credentials"));
+        }
+    }
     verdict.fail(
-        Draft::new()
+        draft
             .subject(port)
             .value("address", &value.value)
             .value("port", port)

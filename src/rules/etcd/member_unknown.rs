@@ -7,10 +7,10 @@ use super::settings::urls;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::{Cluster, Host};
-use crate::origin::{Sourced, Unknown};
-use crate::report::Confidence;
+use crate::origin::{Origin, Sourced, Unknown};
+use crate::report::{Confidence, Evidence, EvidenceKind};
 use crate::rules::support::{Url, file_of, in_words, owners, resolve};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, reach};
 
 pub(super) const DETECTOR: Detector = Detector { id: "etcd-member-unknown", judge: Judge::Host(judge), refine: None };
 
@@ -27,7 +27,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if items.iter().all(|(_, url)| url.is_loopback()) {
         return;
     }
-    let known = members(context.cluster);
+    let told = told(host);
+    let is_told = !told.is_empty();
+    let known = if is_told { told } else { members(context.cluster) };
     if known.is_empty() {
         let why = "no host with etcd's member list was given";
         return verdict
@@ -40,7 +42,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let own = host.component(ComponentName::Etcd).is_some_and(starts);
     let hits = items.iter().filter(|(_, url)| is_member(url) || (own && url.is_loopback())).count();
     for (item, url) in &items {
-        if url.is_loopback() || is_member(url) {
+        if url.is_loopback() || is_member(url) || answers(host, url) {
             verdict.pass();
             continue;
         }
@@ -59,14 +61,19 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             continue;
         }
         let names: Vec<String> = known.iter().cloned().collect();
+        let mut draft = Draft::new();
+        if let Some(answer) = host.probes.etcd.iter().find(|answer| answer.members.is_ok()) {
+            let origin = Origin::answer(format!("the members of {}", answer.endpoint));
+            draft = draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, in_words(&names)));
+        }
         verdict.fail(
-            Draft::new()
+            draft
                 .subject(&url.host)
                 .value("address", &url.host)
                 .value("url", &item.value)
                 .value("members", in_words(&names))
                 .maybe_value("file", file_of(item))
-                .confidence(Confidence::Medium)
+                .confidence(if is_told { Confidence::High } else { Confidence::Medium })
                 .at(&host.name, &item.origin, "no member of etcd has this address")
                 .note(format!("etcd's member lists name {}", in_words(&names))),
         );
@@ -75,6 +82,25 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 
 fn starts(etcd: &Component) -> bool {
     etcd.pid.is_some() || !etcd.layers.is_empty()
+}
+
+/// Whether etcd itself answers there, by whatever address.
+fn answers(host: &Host, url: &Url) -> bool {
+    let target = reach::target(url);
+    let is_it = |endpoint: &str| endpoint.rsplit("://").next() == Some(target.as_str());
+    host.probes.etcd.iter().any(|answer| is_it(&answer.endpoint) && answer.status.is_ok())
+}
+
+/// The hosts of the members as etcd tells them now; empty when none was asked or answered.
+fn told(host: &Host) -> BTreeSet<String> {
+    let members = host.probes.etcd.iter().filter_map(|answer| answer.members.as_ref().ok()).flatten();
+    let urls = members.flat_map(|member| member.client_urls.iter().chain(&member.peer_urls));
+    let mut known = BTreeSet::new();
+    for url in urls.filter_map(|url| Url::parse(url)).filter(|url| !url.is_loopback()) {
+        known.extend(resolve(host, &url.host).iter().map(ToString::to_string));
+        known.insert(url.host);
+    }
+    known
 }
 
 /// Every host that some member list names, as written and as the listing host resolves it.

@@ -8,7 +8,7 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, split_items};
 use crate::origin::{Origin, Sourced, Unknown};
-use crate::report::Severity;
+use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::support::{Url, main_address, starting_layers};
 use crate::rules::{Context, Detector, Judge};
 
@@ -99,9 +99,23 @@ fn is_name(host: &str) -> bool {
 
 /// Whether the host can resolve a name, as far as its files say it.
 fn resolution(host: &Host, name: &str) -> Result<bool, Unknown> {
-    if let Some(answer) = host.probes.names.get(name) {
-        return answer.as_ref().map(|addresses| !addresses.is_empty()).map_err(Clone::clone);
+    match host.probes.names.get(name) {
+        Some(Ok(addresses)) => return Ok(!addresses.is_empty()),
+        Some(Err(unknown)) if is_no_name(&unknown.why) => return Ok(false),
+        // The resolver itself had nobody to ask, or no time: what the files say is known all the same.
+        Some(Err(unknown)) => return by_files(host, name).map_err(|_| unknown.clone()),
+        None => {}
     }
+    by_files(host, name)
+}
+
+/// Whether the resolver said for certain that there is no such name, in the C library's words for EAI_NONAME and
+/// EAI_NODATA.
+fn is_no_name(why: &str) -> bool {
+    ["name or service not known", "no address associated with hostname"].iter().any(|words| why.contains(words))
+}
+
+fn by_files(host: &Host, name: &str) -> Result<bool, Unknown> {
     let sources = host.names.nsswitch_hosts.as_ref().map_err(Clone::clone)?;
     let asks = |source: &str| match sources {
         Some(sources) => sources.iter().any(|known| known == source),
@@ -165,6 +179,10 @@ fn draft(context: &Context<'_>, host: &Host, name: &str, used: &Use) -> Draft {
             .at(&host.name, &listed.origin, "known here, but nobody looks");
     } else {
         draft = draft.at(&host.name, &Origin::file("/etc/hosts", None), format!("no line has {name}"));
+    }
+    if let Some(Err(unknown)) = host.probes.names.get(name) {
+        let origin = Origin::answer(format!("the resolver, asked for {name}"));
+        return draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, unknown.why.clone()));
     }
     match (sources, &host.names.resolv_conf) {
         (Some(sources), _) if !sources.iter().any(|source| source == "dns") => {

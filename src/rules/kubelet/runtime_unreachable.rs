@@ -6,8 +6,9 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::versions::line;
 use crate::origin::{Origin, Unknown};
+use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::{at_least, file_of, is_running};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, not_running};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "kubelet-runtime-unreachable", judge: Judge::Host(judge), refine: None };
@@ -71,6 +72,42 @@ fn judge_kubeadm_socket(asked: &str, host: &Host, verdict: &mut Verdict) {
     }
 }
 
+/// What came of asking the socket that the kubelet is set to; false when that leaves the question open.
+fn judge_answer(host: &Host, kubelet: &Component, verdict: &mut Verdict) -> bool {
+    let Some(endpoint) = kubelet.flag_in_file("container-runtime-endpoint") else { return false };
+    let socket = endpoint.value.trim().trim_start_matches("unix://").trim_start_matches("unix:");
+    let why = match &host.probes.cri {
+        Some(Ok(answer)) if answer.socket == socket => {
+            verdict.pass();
+            return true;
+        }
+        Some(Err(unknown)) if unknown.what == socket => &unknown.why,
+        _ => return false,
+    };
+    // A socket without a process behind it is told by the process; here it is what nothing explains so far.
+    let is_gone = why.contains("no such socket") || why.contains("connection refused");
+    let runs = chosen(host, kubelet).and_then(|chosen| is_running(host, chosen.runtime));
+    if !is_gone || kubelet.pid.is_none() || socket.contains("dockershim") || runs == Some(false) {
+        return false;
+    }
+    if let Some(unknown) = not_running::just_booted(host) {
+        verdict.unknown(unknown);
+        return true;
+    }
+    let origin = Origin::answer(socket);
+    verdict.fail(
+        Draft::new()
+            .subject(socket)
+            .message("no_answer")
+            .value("socket", &endpoint.value)
+            .value("reason", why)
+            .maybe_value("file", file_of(endpoint))
+            .at(&host.name, &endpoint.origin, "the kubelet is set to this socket")
+            .evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, why.clone())),
+    );
+    true
+}
+
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if let Some(asked) = context.kubernetes_version {
         judge_kubeadm_socket(asked, host, verdict);
@@ -78,6 +115,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(kubelet) = host.component(ComponentName::Kubelet) else { return };
     if context.kubernetes_version.is_some() {
         judge_upgrade(host, kubelet, verdict);
+    }
+    if judge_answer(host, kubelet, verdict) {
+        return;
     }
     let Some(chosen) = chosen(host, kubelet) else { return };
     let Some(endpoint) = chosen.endpoint else { return };

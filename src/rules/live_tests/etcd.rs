@@ -2,7 +2,7 @@
 
 use super::{connect, host, judged, only, outcome, unknown};
 use crate::facts::Host;
-use crate::facts::probe::{ConnectOutcome, EtcdAnswer, EtcdMember, EtcdStatus};
+use crate::facts::probe::{ConnectOutcome, EtcdAnswer, EtcdMember, EtcdStatus, FlannelAnswer};
 use crate::origin::{Fact, Unknown};
 
 const UNIT: &str = "/etc/systemd/system/kube-apiserver.service";
@@ -199,4 +199,63 @@ fn who_answers_runs() {
     }
     let judgement = judged("etcd-not-running", stopped(Some(ConnectOutcome::Refused)));
     assert!(only(&judgement).evidence.iter().any(|evidence| evidence.label == "connection refused"));
+}
+
+#[test]
+fn members_that_etcd_tells() {
+    let told = |member_url: &str, second: Fact<EtcdStatus>| {
+        let mut host = apiserver("--etcd-servers=https://10.0.0.1:2379,https://10.0.0.2:2379");
+        let mut first = answer("https://10.0.0.1:2379", status("a", 1, &[]));
+        if let Ok(members) = &mut first.members {
+            members[0].client_urls = vec!["https://10.0.0.1:2379".to_owned()];
+            members.extend(members.clone());
+            members[1].client_urls = vec![member_url.to_owned()];
+        }
+        host.probes.etcd.extend([first, answer("https://10.0.0.2:2379", second)]);
+        host
+    };
+    let silent = || Err(unknown("did not answer in 3 s"));
+    for (member, second, expected) in [
+        ("https://10.0.0.3:2379", silent(), "fails"),
+        ("https://10.0.0.2:2379", silent(), "passes"),
+        // By another address, and a member all the same.
+        ("https://192.168.0.2:2379", status("a", 1, &[]), "passes"),
+    ] {
+        assert_eq!(outcome("etcd-member-unknown", told(member, second)), expected, "{member}");
+    }
+    let judgement = judged("etcd-member-unknown", told("https://10.0.0.3:2379", silent()));
+    assert!(only(&judgement).title.contains("10.0.0.1 and 10.0.0.3"), "{}", judgement.findings[0].title);
+}
+
+#[test]
+fn flannels_network() {
+    let unit = "[Service]\nExecStart=/usr/bin/flanneld --etcd-endpoints=http://10.0.0.1:2379\n";
+    let told = |stores: &[(Fact<bool>, Fact<bool>)]| {
+        let mut host = host(&[("/etc/systemd/system/flanneld.service", unit)]);
+        host.probes.flannel = stores
+            .iter()
+            .map(|(in_v2, in_v3)| FlannelAnswer {
+                endpoint: "http://10.0.0.1:2379".to_owned(),
+                key: "/coreos.com/network/config".to_owned(),
+                in_v2: in_v2.clone(),
+                in_v3: in_v3.clone(),
+            })
+            .collect();
+        host
+    };
+    let refused = || Err(unknown("connection refused"));
+    for (stores, expected) in [
+        (vec![(Ok(false), Ok(false))], "fails"),
+        (vec![(Ok(true), Ok(false))], "passes"),
+        (vec![(Ok(false), Ok(true))], "passes"),
+        (vec![(Ok(false), refused())], "unknown"),
+        (vec![(refused(), refused())], "unknown"),
+        (vec![(refused(), refused()), (Ok(false), Ok(false))], "fails"),
+        (vec![(Ok(false), Ok(false)), (Ok(true), Ok(false))], "passes"),
+        (vec![], "na"),
+    ] {
+        assert_eq!(outcome("flannel-network-config-missing", told(&stores)), expected, "{stores:?}");
+    }
+    let judgement = judged("flannel-network-config-missing", told(&[(Ok(false), Ok(false))]));
+    assert!(only(&judgement).title.contains("/coreos.com/network/config"), "{}", judgement.findings[0].title);
 }

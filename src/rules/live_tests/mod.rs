@@ -1,6 +1,8 @@
 //! What rules make of answers: hosts of a few files, with answers as a live host would have given them.
 
+mod apiserver;
 mod etcd;
+mod hosts;
 mod pki;
 
 use std::sync::Arc;

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use super::frontends::{Balanced, Master, addresses_of, all, before_apiservers, dialled_names, masters, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
-use crate::facts::component::{ComponentName, LayerKind};
+use crate::facts::component::{Component, ComponentName, LayerKind};
 use crate::facts::load_balancer::Backend;
+use crate::facts::probe::ConnectOutcome;
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Unknown};
-use crate::report::{Confidence, Severity};
+use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
 use crate::rules::support::{Url, in_words, main_address, owners};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, reach};
 
 pub(super) const DETECTOR: Detector = Detector { id: "lb-backend-missing", judge: Judge::Host(judge), refine: None };
 
@@ -23,11 +24,15 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             continue;
         }
         if masters.is_empty() {
+            for target in &targets {
+                judge_answer(host, &balanced, target, verdict);
+            }
             verdict.unknown(Unknown::new("the masters", "no host with an apiserver was given"));
             continue;
         }
         let mut found = Verdict::default();
         for target in &targets {
+            judge_answer(host, &balanced, target, &mut found);
             judge_target(host, &masters, &balanced, target, &mut found);
         }
         judge_omitted(context.cluster, host, &masters, &balanced, &targets, &mut found);
@@ -132,6 +137,34 @@ fn judge_target(
     };
     draft = draft.at(&host.name, &address.origin, label);
     verdict.fail(draft);
+}
+
+/// A backend on a host that was not given: whether anything listens there is only known from its answer.
+fn judge_answer(host: &Host, balanced: &Balanced<'_>, target: &Target<'_>, verdict: &mut Verdict) {
+    if target.owner.is_some() || target.backend.disabled {
+        return;
+    }
+    let Some(url) = Url::parse(&target.backend.address.value) else { return };
+    let asked = reach::target(&url);
+    let Some(answer) = host.probes.connects.iter().find(|answer| answer.target == asked) else { return };
+    match answer.outcome {
+        ConnectOutcome::Connected => verdict.pass(),
+        ConnectOutcome::Refused => {
+            let address = &target.backend.address;
+            let origin = Origin::answer(format!("dialling {asked}"));
+            verdict.fail(
+                common(host, balanced)
+                    .subject(format!("{} {}", balanced.name, address.value))
+                    .message("refused")
+                    .value("address", &address.value)
+                    .maybe_value("line", address.origin.span().map(|span| span.line))
+                    .at(&host.name, &address.origin, "nothing listens there")
+                    .evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, "connection refused")),
+            );
+        }
+        // A host that is down is none that is missing.
+        _ => {}
+    }
 }
 
 /// Whether another proxy of that host takes connections on the port.
@@ -241,24 +274,47 @@ fn named_by_etcd(cluster: &Cluster, masters: &[Master<'_>], targets: &[Target<'_
         if !etcd.layers.iter().any(|layer| layer.kind == LayerKind::Manifest) {
             continue;
         }
-        for item in etcd.flag_items("initial-cluster") {
-            let Some((name, url)) = item.value.split_once('=') else { continue };
-            let Some(address) = Url::parse(url).and_then(|url| url.address()) else { continue };
+        for (name, address, origin) in members(master.host, etcd) {
             let known = owners(cluster, address).next().is_some()
                 || cluster.hosts.iter().any(|host| host.name == name)
                 || targets.iter().any(|target| target.addresses.contains(&address))
                 || found.iter().any(|known| known.name == name);
             if !known {
                 found.push(Omitted {
-                    name: name.to_owned(),
+                    name,
                     address: Some(address),
                     port: master.secure_port(),
-                    named_at: Some((master.host.name.clone(), item.origin.clone())),
+                    named_at: Some((master.host.name.clone(), origin)),
                 });
             }
         }
     }
     found
+}
+
+/// The members of a host's etcd: those that it tells now, else those that its manifest names.
+fn members(host: &Host, etcd: &Component) -> Vec<(String, IpAddr, Origin)> {
+    let own = reach::own_targets(etcd, "listen-client-urls");
+    let answer = host.probes.etcd.iter().find(|answer| {
+        answer.members.is_ok() && Url::parse(&answer.endpoint).is_some_and(|url| own.contains(&reach::target(&url)))
+    });
+    if let Some((endpoint, Ok(members))) = answer.map(|answer| (&answer.endpoint, &answer.members)) {
+        // One that has not started has no name, and a learner is about to be a master.
+        let started = members.iter().filter(|member| !member.name.is_empty() && !member.is_learner);
+        return started
+            .filter_map(|member| {
+                let address = member.peer_urls.iter().find_map(|url| Url::parse(url)?.address())?;
+                Some((member.name.clone(), address, Origin::answer(format!("the members of {endpoint}"))))
+            })
+            .collect();
+    }
+    etcd.flag_items("initial-cluster")
+        .into_iter()
+        .filter_map(|item| {
+            let (name, url) = item.value.split_once('=')?;
+            Some((name.to_owned(), Url::parse(url)?.address()?, item.origin.clone()))
+        })
+        .collect()
 }
 
 fn addresses(targets: &[Target<'_>]) -> Vec<String> {

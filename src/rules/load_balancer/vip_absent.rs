@@ -8,10 +8,12 @@ use super::frontends::{before_apiservers, listen_address, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::ComponentName;
 use crate::facts::load_balancer::VrrpInstance;
+use crate::facts::probe::ConnectOutcome;
 use crate::facts::{Cluster, Host};
-use crate::origin::{Sourced, Unknown};
+use crate::origin::{Origin, Sourced, Unknown};
+use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::{addresses_in_words, in_words, is_running, main_address, owners};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, not_running};
 
 pub(super) const DETECTOR: Detector = Detector { id: "lb-vip-absent", judge: Judge::Host(judge), refine: None };
 
@@ -95,7 +97,11 @@ fn judge_virtual(cluster: &Cluster, address: IpAddr, configured: &[Configured<'_
                 // On a real server's loopback interface it answers nobody.
                 return if in_lvs { verdict.unknown(not_given(address)) } else { verdict.fail(draft) };
             }
-            if !all_given(cluster, configured) {
+            let (is_taken, absent) = dialled(address, configured);
+            if is_taken {
+                return verdict.pass();
+            }
+            if absent.is_empty() && !all_given(cluster, configured) {
                 return verdict.unknown(not_given(address));
             }
             for (host, _, written) in configured {
@@ -105,9 +111,42 @@ fn judge_virtual(cluster: &Cluster, address: IpAddr, configured: &[Configured<'_
                 };
                 draft = draft.at(&host.name, &written.origin, format!("{}: {why}", host.name));
             }
-            verdict.fail(draft.message("absent"))
+            for evidence in absent {
+                draft = draft.evidence(evidence);
+            }
+            match configured.iter().find_map(|(host, ..)| not_running::just_booted(host)) {
+                Some(unknown) => verdict.unknown(unknown),
+                None => verdict.fail(draft.message("absent")),
+            }
         }
     }
+}
+
+/// What came of dialling the address from the hosts that may take it: whether somebody has it, and what shows that nobody on
+/// their network does.
+fn dialled(address: IpAddr, configured: &[Configured<'_>]) -> (bool, Vec<Evidence>) {
+    let mut absent = Vec::new();
+    for (host, ..) in configured {
+        for answer in &host.probes.connects {
+            let target = answer.target.rsplit_once(':').map(|(host, _)| host.trim_matches(['[', ']']).parse());
+            if target != Some(Ok(address)) {
+                continue;
+            }
+            let nobody = host.probes.unresolved_neighbours.contains(&address);
+            match &answer.outcome {
+                // A refusal too comes from a host that has it.
+                ConnectOutcome::Connected | ConnectOutcome::Refused => return (true, Vec::new()),
+                ConnectOutcome::TimedOut | ConnectOutcome::Unreachable(_) if nobody => {
+                    let origin = Origin::answer(format!("dialling {}", answer.target));
+                    let said = "nobody on the network says that it has this address (ARP)";
+                    absent.push(Evidence::new(EvidenceKind::Probe, &host.name, origin, said));
+                }
+                _ => {}
+            }
+        }
+    }
+    absent.truncate(1);
+    (false, absent)
 }
 
 /// The address that the operator names has to be among those that keepalived serves.

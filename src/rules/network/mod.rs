@@ -2,6 +2,7 @@
 
 mod cidr_overlap;
 mod cni_plugin_missing;
+mod flannel_config_missing;
 mod flannel_node_cidr;
 mod mtu_mismatch;
 mod proxy_mode_unavailable;
@@ -12,6 +13,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &cidr_overlap::DETECTOR,
     &cni_plugin_missing::DETECTOR,
     &flannel_node_cidr::DETECTOR,
+    &flannel_config_missing::DETECTOR,
     &mtu_mismatch::DETECTOR,
     &proxy_mode_unavailable::DETECTOR,
 ];

@@ -11,6 +11,9 @@ use crate::rules::{Context, Detector, Judge, edit};
 
 pub(super) const DETECTOR: Detector = Detector { id: "docker-api-exposed", judge: Judge::Host(judge), refine: None };
 
+/// Docker's port without TLS, as registered.
+const PLAIN_PORT: u16 = 2375;
+
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(docker) = host.component(ComponentName::Dockerd) else { return };
     let daemon = verdict.known(&host.runtimes.docker_daemon).and_then(Option::as_ref);
@@ -57,10 +60,42 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             judge_address(address, is_on(flag("tlsverify")), is_on(flag("tls")), unit_of(layer));
         }
     }
+    let socket_activated = listening(host);
+    for address in &socket_activated {
+        let verifies = is_on(docker.flag("tlsverify").or_else(|| in_file("tlsverify")));
+        judge_address(address, verifies, is_on(docker.flag("tls").or_else(|| in_file("tls"))), Some("docker.socket"));
+    }
     for (_, address) in daemon.into_iter().flatten().filter(|(key, _)| key.starts_with("hosts")) {
         let flag = |name: &str| docker.flag(name).or_else(|| in_file(name));
         judge_address(address, is_on(flag("tlsverify")), is_on(flag("tls")), Some("docker.service"));
     }
+}
+
+/// Where docker takes connections on its usual port without being told so by a flag: systemd listens for it, as docker.socket
+/// says, and hands the socket over.
+fn listening(host: &Host) -> Vec<Sourced<String>> {
+    let is_told = |port: u16| {
+        let docker = host.component(ComponentName::Dockerd);
+        let flags = docker.into_iter().flat_map(|docker| &docker.layers).filter_map(|layer| layer.flags.get("host"));
+        let daemon = host.runtimes.docker_daemon.iter().flatten().flatten();
+        let in_file = daemon.filter(|(key, _)| key.starts_with("hosts")).map(|(_, value)| value);
+        flags.flatten().chain(in_file).any(|value| value.value.ends_with(&format!(":{port}")))
+    };
+    let listeners = host.network.as_ref().ok().and_then(|network| network.listeners.as_ref().ok());
+    listeners
+        .into_iter()
+        .flatten()
+        .filter(|listener| listener.port == PLAIN_PORT && !listener.address.is_loopback() && !is_told(PLAIN_PORT))
+        // The first of those that hold the socket is named.
+        .filter(|listener| {
+            let holder = listener.process.as_ref().map(|process| process.name.as_str());
+            matches!(holder, Some("dockerd" | "systemd"))
+        })
+        .map(|listener| {
+            let address = format!("tcp://{}:{}", crate::rules::support::in_url(listener.address), listener.port);
+            Sourced::new(address, listener.origin.clone())
+        })
+        .collect()
 }
 
 /// The edit that takes a flag with this address away.

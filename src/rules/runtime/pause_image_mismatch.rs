@@ -4,7 +4,7 @@ use super::pause_image_missing::normalized;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
-use crate::origin::Unknown;
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::Severity;
 use crate::rules::kubelet::runtime::chosen;
 use crate::rules::{Context, Detector, Judge};
@@ -30,7 +30,13 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         _ => return,
     };
     let Some(set) = set else { return };
-    let (Some(image), Some(runtime)) = (set, runtime) else {
+    // What it started with, where no file says so: its release's own.
+    let told = host.probes.cri.as_ref().and_then(|answer| answer.as_ref().ok()).and_then(|answer| {
+        let image = answer.sandbox_image.clone()?;
+        let is_its = runtime.is_some_and(|runtime| answer.runtime.starts_with(runtime.name()));
+        is_its.then(|| Sourced::new(image, Origin::answer(answer.socket.as_str())))
+    });
+    let (Some(image), Some(runtime)) = (set.or(told.as_ref()), runtime) else {
         verdict.unknown(Unknown::new(
             "the runtime's sandbox image",
             "its configuration does not set it, and its release is not known",

@@ -4,9 +4,9 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
-use crate::origin::{Origin, Sourced, Unknown};
+use crate::origin::{Origin, Place, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
-use crate::rules::support::version_numbers;
+use crate::rules::support::{Url, owners, version_numbers};
 use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =
@@ -18,13 +18,16 @@ const OWN_VERSION: &str = "own_version";
 /// A component of a host with its minor version.
 struct Versioned<'a> {
     host: &'a Host,
+    /// The host where it runs, or the address where it answered `host`.
+    on: String,
     name: &'static str,
     minor: u32,
     version: Sourced<String>,
 }
 
 fn judge(context: &Context<'_>, verdict: &mut Verdict) {
-    let apiservers = versions(context.cluster, ComponentName::KubeApiserver);
+    let mut apiservers = versions(context.cluster, ComponentName::KubeApiserver);
+    apiservers.extend(answered(context.cluster, &apiservers));
     let oldest = apiservers.iter().min_by_key(|apiserver| apiserver.minor);
     let newest = apiservers.iter().max_by_key(|apiserver| apiserver.minor);
     let count = |name| context.cluster.hosts.iter().filter(|host| host.component(name).is_some()).count();
@@ -93,9 +96,32 @@ fn versions(cluster: &Cluster, name: ComponentName) -> Vec<Versioned<'_>> {
             let of_files = || component.version.clone().filter(|version| is_its_own(component, version));
             let version = logged.or_else(of_files)?;
             let &[1, minor, ..] = version_numbers(&version.value).as_slice() else { return None };
-            Some(Versioned { host, name: name.name(), minor, version })
+            Some(Versioned { host, on: host.name.clone(), name: name.name(), minor, version })
         })
         .collect()
+}
+
+/// Apiservers that answered a given host and whose own files do not tell their version: other hosts' mostly.
+fn answered<'a>(cluster: &'a Cluster, known: &[Versioned<'a>]) -> Vec<Versioned<'a>> {
+    let mut found: Vec<Versioned<'a>> = Vec::new();
+    for host in &cluster.hosts {
+        for answer in &host.probes.apiservers {
+            let (Some(url), Ok(version)) = (Url::parse(&answer.endpoint), &answer.version) else { continue };
+            let owner = match url.is_loopback() {
+                true => Some(host),
+                false => url.address().and_then(|address| owners(cluster, address).next()),
+            };
+            let is_known = owner.is_some_and(|owner| known.iter().any(|known| known.on == owner.name));
+            let on = owner.map_or_else(|| url.host.clone(), |owner| owner.name.clone());
+            let &[1, minor, ..] = version_numbers(version).as_slice() else { continue };
+            if !is_known && found.iter().all(|found| found.on != on) {
+                let origin = Origin::answer(format!("{}/version", answer.endpoint));
+                let version = Sourced::new(version.clone(), origin);
+                found.push(Versioned { host, on, name: ComponentName::KubeApiserver.name(), minor, version });
+            }
+        }
+    }
+    found
 }
 
 /// What the kubelet said of itself when it last started.
@@ -121,17 +147,21 @@ fn is_its_own(component: &Component, version: &Sourced<String>) -> bool {
 fn draft(message: &str, one: &Versioned<'_>, other: &Versioned<'_>) -> Draft {
     let evidence = |versioned: &Versioned<'_>| {
         let origin: Origin = versioned.version.origin.clone();
-        let label = format!("{} on {} is {}", versioned.name, versioned.host.name, versioned.version.value);
-        Evidence::new(EvidenceKind::Cluster, &versioned.host.name, origin, label)
+        let label = format!("{} on {} is {}", versioned.name, versioned.on, versioned.version.value);
+        let kind = match origin.place {
+            Place::Answer { .. } => EvidenceKind::Probe,
+            _ => EvidenceKind::Cluster,
+        };
+        Evidence::new(kind, &versioned.host.name, origin, label)
     };
     Draft::new()
-        .subject(format!("{} on {}", one.name, one.host.name))
+        .subject(format!("{} on {}", one.name, one.on))
         .message(message)
         .value("program", one.name)
-        .value("on", &one.host.name)
+        .value("on", &one.on)
         .value("version", &one.version.value)
         .value("other_program", other.name)
-        .value("other_on", &other.host.name)
+        .value("other_on", &other.on)
         .value("other_version", &other.version.value)
         .value("minor", format!("1.{}", other.minor))
         .hosts([one.host.name.clone(), other.host.name.clone()])

@@ -7,9 +7,9 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::topology::{self, Edge, Route, Service, secure_port};
 use crate::origin::Unknown;
-use crate::rules::edit;
+use crate::report::Evidence;
 use crate::rules::support::file_of;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, edit, reach};
 
 pub(super) const DETECTOR: Detector = Detector { id: "wrong-scheme", judge: Judge::Host(judge), refine: None };
 
@@ -18,11 +18,20 @@ const USUAL_PLAIN_PORT: u16 = 8080;
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let mut by_url: BTreeMap<String, Vec<(Edge, Wrong)>> = BTreeMap::new();
     for edge in topology::edges(context.cluster) {
-        // Behind a proxy it is the proxy that speaks; that of etcd's URLs is etcd-scheme-mismatch.
-        if edge.client_host != host.name || edge.service != Service::Apiserver || edge.route != Route::Direct {
+        // That of etcd's URLs is etcd-scheme-mismatch.
+        if edge.client_host != host.name || edge.service != Service::Apiserver {
             continue;
         }
         let Some(url) = edge.parsed().filter(|url| !url.scheme.is_empty()) else { continue };
+        if let Some((right, evidence)) = reach::other_scheme(host, &url) {
+            let wrong = Wrong { right, port: url.port_or_default(), server: url.host, answer: Some(evidence) };
+            by_url.entry(edge.url.value.clone()).or_default().push((edge, wrong));
+            continue;
+        }
+        // Behind a proxy it is the proxy that speaks.
+        if edge.route != Route::Direct {
+            continue;
+        }
         let server = edge.servers.first().and_then(|name| context.cluster.hosts.iter().find(|host| host.name == *name));
         let Some((server, apiserver)) =
             server.and_then(|server| Some((server, server.component(ComponentName::KubeApiserver)?)))
@@ -45,7 +54,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             verdict.pass();
             continue;
         }
-        let wrong = Wrong { right, port, server: server.name.clone() };
+        let wrong = Wrong { right, port, server: server.name.clone(), answer: None };
         by_url.entry(edge.url.value.clone()).or_default().push((edge, wrong));
     }
     for (text, edges) in &by_url {
@@ -57,6 +66,7 @@ struct Wrong {
     right: &'static str,
     port: u16,
     server: String,
+    answer: Option<Evidence>,
 }
 
 fn plain_port(apiserver: &Component) -> Option<u16> {
@@ -79,6 +89,9 @@ fn draft(host: &Host, text: &str, edges: &[(Edge, Wrong)]) -> Draft {
     let label = format!("port {} of {} speaks {spoken}", wrong.port, wrong.server);
     for (edge, _) in edges {
         draft = draft.at(&host.name, &edge.url.origin, label.as_str());
+    }
+    if let Some(evidence) = edges.iter().find_map(|(_, wrong)| wrong.answer.clone()) {
+        draft = draft.evidence(evidence);
     }
     let edits: Option<Vec<edit::Edit>> =
         edges.iter().map(|(edge, _)| edit::edit(host, &edge.url.origin, (text, &new), ("", ""))).collect();

@@ -22,6 +22,7 @@ pub struct Plan {
     pub dials: Vec<Dial>,
     pub etcd: Vec<EtcdQuestion>,
     pub apiservers: Vec<ApiserverQuestion>,
+    pub flannel: Vec<FlannelQuestion>,
     pub docker: Option<SocketQuestion>,
     pub cri: Option<SocketQuestion>,
     /// Names that endpoints use, and the host's own.
@@ -68,6 +69,14 @@ pub struct EtcdQuestion {
     pub certificates: Vec<ClientCertificate>,
 }
 
+/// Whether one etcd endpoint of flannel has a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FlannelQuestion {
+    pub endpoint: String,
+    pub key: String,
+    pub certificates: Vec<ClientCertificate>,
+}
+
 /// Liveness and version of one apiserver endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApiserverQuestion {
@@ -92,6 +101,7 @@ impl Plan {
         let mut plan = Plan {
             etcd: services::etcd(host),
             apiservers: services::apiservers(host),
+            flannel: services::flannel(host),
             docker: services::docker(host),
             cri: services::cri(host),
             ..Plan::default()

@@ -6,12 +6,20 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::kubernetes::{Kubeconfig, KubeconfigCluster};
 
-use super::{ApiserverQuestion, ClientCertificate, Endpoint, EtcdQuestion, SocketQuestion};
+use super::{ApiserverQuestion, ClientCertificate, Endpoint, EtcdQuestion, FlannelQuestion, SocketQuestion};
 
 /// Pairs that kubeadm makes for clients of etcd, certificate and key.
 const ETCD_CLIENTS: [(&str, &str); 2] = [
     ("/etc/kubernetes/pki/apiserver-etcd-client.crt", "/etc/kubernetes/pki/apiserver-etcd-client.key"),
     ("/etc/kubernetes/pki/etcd/healthcheck-client.crt", "/etc/kubernetes/pki/etcd/healthcheck-client.key"),
+];
+
+/// Flags that name an apiserver where no kubeconfig does.
+const DIALLED: [(ComponentName, &str); 4] = [
+    (ComponentName::KubeControllerManager, "master"),
+    (ComponentName::KubeScheduler, "master"),
+    (ComponentName::KubeProxy, "master"),
+    (ComponentName::Kubelet, "api-servers"),
 ];
 
 /// The apiserver's port when nothing sets it.
@@ -70,7 +78,32 @@ pub fn etcd(host: &Host) -> Vec<EtcdQuestion> {
     questions
 }
 
-/// Each kubeconfig's server, the local secure port, the advertised address, and the insecure port when it is on.
+/// Flannel's key at each endpoint that it is given, unless it takes its network from Kubernetes.
+pub fn flannel(host: &Host) -> Vec<FlannelQuestion> {
+    let Some(flanneld) = host.component(ComponentName::Flanneld) else { return Vec::new() };
+    let from_kubernetes = flanneld.flag_bool("kube-subnet-mgr") == Some(true);
+    let prefix = flanneld.flag_or_default("etcd-prefix").map(|prefix| prefix.value).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if from_kubernetes || !prefix.starts_with('/') || !prefix.bytes().all(is_plain) {
+        return Vec::new();
+    }
+    let file = |flag: &str| Some(flanneld.flag(flag)?.value.clone());
+    let certificate = file("etcd-certfile").zip(file("etcd-keyfile"));
+    let certificates: Vec<ClientCertificate> =
+        certificate.into_iter().map(|(certificate, key)| ClientCertificate::Files { certificate, key }).collect();
+    let urls = flanneld.flag_items("etcd-endpoints");
+    let endpoints = urls.iter().filter_map(|url| Endpoint::of_url(&url.value, false));
+    endpoints
+        .filter(|endpoint| !endpoint.is_unspecified())
+        .map(|endpoint| FlannelQuestion {
+            endpoint: endpoint.url(),
+            key: format!("{}/config", prefix.trim_end_matches('/')),
+            certificates: if endpoint.tls { certificates.clone() } else { Vec::new() },
+        })
+        .collect()
+}
+
+/// Each kubeconfig's server, those that flags name, the local secure port, the advertised address, and the insecure port when it is on.
 pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
     let mut questions: Vec<ApiserverQuestion> = Vec::new();
     let mut ask = |endpoint: Endpoint, certificate: Option<ClientCertificate>| {
@@ -88,6 +121,13 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
     for kubeconfig in &host.kubernetes.kubeconfigs {
         if let Some(endpoint) = kubeconfig.current_cluster().and_then(kubeconfig_endpoint) {
             ask(endpoint, client_certificate(kubeconfig));
+        }
+    }
+    for (name, flag) in DIALLED {
+        for url in host.component(name).map(|component| component.flag_items(flag)).unwrap_or_default() {
+            if let Some(endpoint) = Endpoint::of_url(&url.value, false) {
+                ask(endpoint, None);
+            }
         }
     }
     if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {

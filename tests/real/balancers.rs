@@ -1,0 +1,140 @@
+//! haproxy and keepalived, in namespaces: a backend without a server, a proxy with nobody behind it, an address that no host
+//! has.
+
+use crate::harness::{Options, Process, Sandbox, eventually};
+
+const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+
+fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: kubernetes\n  cluster:\n    insecure-skip-tls-verify: true\n    \
+         server: {server}\ncontexts:\n- name: default\n  context:\n    cluster: kubernetes\n    user: node\n\
+         current-context: default\nusers:\n- name: node\n  user: {{}}\n"
+    )
+}
+
+/// What does not answer in the first minute after boot is none of anybody's fault yet: the sandbox is older than that.
+fn past_its_boot(host: &Sandbox) {
+    host.sh("awk '{ print $1 + 3600, $2 }' /proc/uptime > /run/uptime && mount --bind /run/uptime /proc/uptime");
+}
+
+/// Hosts on the other end of the sandbox' cable: a network of their own, with these addresses.
+fn neighbours(host: &Sandbox, addresses: &[&str]) {
+    host.sh("ip netns add others && ip link set gateway0 netns others && ip -n others link set lo up");
+    for address in addresses {
+        host.sh(&format!("ip -n others address add {address}/24 dev gateway0"));
+    }
+    host.sh("ip -n others link set gateway0 up");
+}
+
+fn apiserver(host: &Sandbox, address: &str) -> Process {
+    host.sh(
+        "[ -e /root/key ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /root/key \
+         -out /root/certificate -days 30 -subj /CN=kube-apiserver",
+    );
+    let server = host.spawn(
+        &format!(
+            "ip netns exec others openssl s_server -accept {address}:6443 -cert /root/certificate -key /root/key -www"
+        ),
+        "/tmp/apiserver.log",
+    );
+    let listens = format!("ip netns exec others ss -Hltn | grep '{address}:6443 '");
+    eventually(&listens, 10, || host.output(&listens).status.success().then_some(()));
+    server
+}
+
+const HAPROXY: &str = "\
+defaults
+  mode tcp
+  timeout connect 2s
+  timeout client 600s
+  timeout server 600s
+frontend apiserver
+  bind *:8443
+  default_backend masters
+backend masters
+  option tcp-check
+  server m2 10.0.0.12:6443 check inter 500
+  server m3 10.0.0.13:6443 check inter 500
+";
+
+#[test]
+fn a_proxy_whose_backends_are_dead() {
+    const DEAD: &str = "kubelet-apiserver-unreachable";
+    const BACKEND: &str = "lb-backend-missing";
+    let options = Options { needs: &["haproxy", "openssl", "ss"], ..Options::default() };
+    let Some(host) = Sandbox::start(options) else { return };
+    past_its_boot(&host);
+    neighbours(&host, &["10.0.0.12", "10.0.0.13"]);
+    host.write("/etc/haproxy/haproxy.cfg", HAPROXY);
+    host.write(KUBECONFIG, kubeconfig("https://10.0.0.11:8443"));
+    host.write(
+        "/etc/systemd/system/kubelet.service",
+        "[Service]\nExecStart=/usr/bin/kubelet --kubeconfig=/etc/kubernetes/kubelet.conf\n",
+    );
+    let _haproxy = host.spawn("haproxy -db -f /etc/haproxy/haproxy.cfg", "/tmp/haproxy.log");
+    eventually("haproxy", 10, || host.output("ss -Hltn | grep ':8443 '").status.success().then_some(()));
+
+    let both = ["--only", "kubelet-apiserver-unreachable,lb-backend-missing"];
+    let report = host.check(&both);
+    report.only(DEAD).says(&["10.0.0.11:8443"]);
+    let backends = report.of_rule(BACKEND);
+    assert_eq!(backends.len(), 2, "{}", report.human());
+    for (finding, address) in backends.iter().zip(["10.0.0.12:6443", "10.0.0.13:6443"]) {
+        finding.says(&["haproxy", address]);
+        finding.points_at("/etc/haproxy/haproxy.cfg", HAPROXY, address);
+    }
+
+    let _first = apiserver(&host, "10.0.0.12");
+    let answers = "echo | openssl s_client -connect 10.0.0.11:8443 >/dev/null 2>&1";
+    eventually("haproxy to find it", 10, || host.output(answers).status.success().then_some(()));
+    let report = host.check(&both);
+    assert!(report.of_rule(DEAD).is_empty(), "{}", report.human());
+    report.only(BACKEND).says(&["10.0.0.13:6443"]);
+
+    let _second = apiserver(&host, "10.0.0.13");
+    let report = host.check(&both);
+    assert!(report.of_rule(BACKEND).is_empty() && report.code == 0, "{}", report.human());
+}
+
+const KEEPALIVED: &str = "\
+vrrp_instance apiserver {
+  state BACKUP
+  interface eth0
+  virtual_router_id 51
+  priority 100
+  advert_int 1
+  virtual_ipaddress {
+    10.0.0.88
+  }
+}
+";
+
+#[test]
+fn an_address_that_nobody_has() {
+    const RULE: &str = "lb-vip-absent";
+    let options = Options { needs: &["keepalived", "ip"], ..Options::default() };
+    let Some(host) = Sandbox::start(options) else { return };
+    past_its_boot(&host);
+    neighbours(&host, &["10.0.0.12"]);
+    host.write("/etc/keepalived/keepalived.conf", KEEPALIVED);
+    host.write(KUBECONFIG, kubeconfig("https://10.0.0.88:6443"));
+    let report = host.check(&["--only", RULE]);
+    let finding = report.only(RULE);
+    finding.says(&["no host", "10.0.0.88"]);
+    assert!(!finding.evidence_of("probe").is_empty(), "{}", report.human());
+    assert_eq!(finding.fix()[0], "systemctl restart keepalived");
+
+    // What systemctl would start.
+    let _keepalived = host.spawn("keepalived -n -l -f /etc/keepalived/keepalived.conf", "/tmp/keepalived.log");
+    let has = "ip -brief address | grep 10.0.0.88";
+    eventually("keepalived to take the address", 15, || host.output(has).status.success().then_some(()));
+    host.sh(finding.fix().last().expect("a command"));
+    host.check(&["--only", RULE]).silent(RULE);
+
+    // Another host takes it over.
+    drop(_keepalived);
+    host.sh("ip address del 10.0.0.88/32 dev eth0 2>/dev/null; ip -n others address add 10.0.0.88/24 dev gateway0");
+    let report = host.check(&["--only", RULE]);
+    assert!(report.of_rule(RULE).is_empty(), "{}", report.human());
+}
