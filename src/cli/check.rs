@@ -72,7 +72,7 @@ pub struct Arguments {
 
     /// The time to judge dates against: RFC 3339 or a date; now when not given
     #[arg(long, value_name = "TIME", value_parser = value::timestamp, help_heading = "Evidence")]
-    at: Option<Timestamp>,
+    pub(super) at: Option<Timestamp>,
     /// How far back logs are read: 2h, 7d
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Evidence")]
     since: Option<Duration>,
@@ -81,7 +81,7 @@ pub struct Arguments {
     timeout: Duration,
     /// Ask nothing over sockets
     #[arg(long, help_heading = "Evidence")]
-    no_probe: bool,
+    pub(super) no_probe: bool,
     /// The host's name, when there is one host and it should go by another name than its own
     #[arg(long, value_name = "NAME", help_heading = "Evidence")]
     host_name: Option<String>,
@@ -114,7 +114,33 @@ pub(super) enum Phase {
 }
 
 impl Arguments {
-    fn options(&self, settings: &Settings, language: Language) -> RunOptions {
+    /// A check of these sources with nothing else said.
+    pub(super) fn plain(sources: Vec<String>) -> Arguments {
+        Arguments {
+            sources,
+            format: Format::Human,
+            outputs: Vec::new(),
+            severity: None,
+            verbose: false,
+            fail_on: None,
+            fail_on_unknown: false,
+            config: None,
+            no_config: false,
+            baseline: None,
+            update_baseline: false,
+            only: Vec::new(),
+            rules: Vec::new(),
+            phase: Phase::All,
+            kubernetes_version: None,
+            at: None,
+            since: None,
+            timeout: Duration::from_secs(5),
+            no_probe: false,
+            host_name: None,
+        }
+    }
+
+    pub(super) fn options(&self, settings: &Settings, language: Language) -> RunOptions {
         RunOptions {
             sources: self.sources.clone(),
             at: self.at,

@@ -5,6 +5,7 @@ mod config;
 mod error;
 pub mod exit;
 mod explain;
+mod fix;
 mod format;
 mod gate;
 mod logs;
@@ -64,6 +65,8 @@ enum Command {
     Rules(rules::Arguments),
     /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
     Topology(topology::Arguments),
+    /// Show the changes of files that mend what was found; make them with --apply
+    Fix(fix::Arguments),
     /// Show the configuration that is used
     Config(config::Arguments),
 }
@@ -123,6 +126,7 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),
+        Command::Fix(arguments) => fix::run(&arguments, language),
         Command::Config(arguments) => config::run(&arguments),
     };
     done.unwrap_or_else(|error: CliError| {
