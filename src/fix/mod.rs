@@ -244,29 +244,34 @@ impl Change {
     }
 }
 
+/// Edits of two fixes that touch the same lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("another fix changes the same lines")]
+pub struct Conflict;
+
 /// Applies edits of several changes of one text; those that touch the same lines differently are a conflict.
 ///
 /// # Errors
 ///
 /// When two edits do not go together.
-pub fn merged(before: &str, mut edits: Vec<LineEdit>) -> Result<String, ()> {
+pub fn merged(before: &str, mut edits: Vec<LineEdit>) -> Result<String, Conflict> {
     edits.sort_by(|a, b| (a.line, a.replaced, &a.text).cmp(&(b.line, b.replaced, &b.text)));
     edits.dedup();
     for pair in edits.windows(2) {
         let [first, second] = pair else { continue };
         if second.line < first.line + first.replaced.max(1) {
-            return Err(());
+            return Err(Conflict);
         }
     }
     let lines: Vec<&str> = before.split_inclusive('\n').collect();
     let mut out = String::new();
     let mut at = 0;
     for edit in edits {
-        out.push_str(&lines.get(at..edit.line).ok_or(())?.concat());
+        out.push_str(&lines.get(at..edit.line).ok_or(Conflict)?.concat());
         out.push_str(&edit.text);
         at = edit.line + edit.replaced;
     }
-    out.push_str(&lines.get(at..).ok_or(())?.concat());
+    out.push_str(&lines.get(at..).ok_or(Conflict)?.concat());
     Ok(out)
 }
 
@@ -333,7 +338,7 @@ mod tests {
             ("b\nc\nd\n", "a\nb\nc\nD\n", Ok("b\nc\nD\n")),
             ("a\nb\nc\n", "a\nB\nc\nd\n", Ok("a\nB\nc\n")),
             ("a\nB\nc\nd\n", "a\nB\nc\nd\n", Ok("a\nB\nc\nd\n")),
-            ("a\nB\nc\nd\n", "a\nX\nc\nd\n", Err(())),
+            ("a\nB\nc\nd\n", "a\nX\nc\nd\n", Err(Conflict)),
             ("a\nb\nc\nd\ne\n", "A\nb\nc\nd\n", Ok("A\nb\nc\nd\ne\n")),
         ] {
             let edits = change(first).into_iter().chain(change(second)).collect();

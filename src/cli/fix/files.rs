@@ -1,6 +1,5 @@
 //! The files of sources, to be read and replaced. A tree's paths are resolved within it, no link leads out of it, and a file
 //! that is itself a link is not changed.
-#![expect(clippy::disallowed_methods, reason = "files that the user wants changed, not evidence")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -160,7 +160,7 @@ impl Work<'_> {
             let mut edits = self.edits.get(&place).cloned().unwrap_or_default();
             edits.extend(change.edits());
             fix::merged(change.before.as_deref().unwrap_or(""), edits.clone())
-                .map_err(|()| format!("another fix changes the same lines of {}: run again after it", change.path))?;
+                .map_err(|why| format!("{why} of {}: run again after it", change.path))?;
             added.push((place, change.before.clone(), edits));
         }
         for (place, before, edits) in added {
