@@ -10,6 +10,7 @@ pub mod collect;
 pub mod config;
 pub mod engine;
 pub mod facts;
+pub mod fix;
 pub mod logs;
 pub mod origin;
 pub mod parse;

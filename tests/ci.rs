@@ -231,3 +231,60 @@ fn one_host_can_be_given_a_name() {
     let (code, _, stderr) = k8sdoctor(folder.path(), &["check", "units", "units", "--host-name", "m7"]);
     assert!(code == 2 && stderr.contains("for one host"), "{stderr}");
 }
+
+#[test]
+fn watching_prints_what_changed() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    use std::sync::mpsc::channel;
+    let folder = repository();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_k8sdoctor"));
+    command.args(["check", "units", "--watch", "--interval", "20s", "--only", RULE]).current_dir(folder.path());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (send, lines) = channel();
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).all(|line| send.send(line).is_ok()));
+    let until = |wanted: &str| {
+        let mut seen = Vec::new();
+        while let Ok(line) = lines.recv_timeout(std::time::Duration::from_secs(60)) {
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.contains(wanted)) {
+                return Ok(seen.join("\n"));
+            }
+        }
+        Err(seen.join("\n"))
+    };
+    let first = until("not applicable");
+    write(folder.path(), "units/kubelet.service", &UNIT.replace("Restart=no", "Restart=always\nRestartSec=10"));
+    let gone = until("gone: ");
+    write(folder.path(), "units/kubelet.service", UNIT);
+    let new = until("more: k8sdoctor explain");
+    let _ = child.kill();
+    let _ = child.wait();
+    let first = first.unwrap();
+    assert!(first.contains(RULE), "{first}");
+    let gone = gone.unwrap();
+    assert!(gone.contains("0 new, 1 gone, 0 in all"), "{gone}");
+    let new = new.unwrap();
+    // What was said of the whole run is not said again.
+    assert!(new.contains("1 new, 0 gone, 1 in all") && !new.contains("not applicable"), "{new}");
+}
+
+#[test]
+fn completions_manual_and_plugin() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, stdout, _) = k8sdoctor(folder.path(), &["completions", shell]);
+        assert!(code == 0 && stdout.contains("update-baseline"), "{shell}: {stdout}");
+    }
+    let (code, stdout, _) = k8sdoctor(folder.path(), &["man"]);
+    assert!(code == 0 && stdout.contains(".TH k8sdoctor 1"), "{stdout}");
+    for part in ["fail\\-on", "CHECK", "Exit codes", "risky"] {
+        assert!(stdout.contains(part), "{part}\n{stdout}");
+    }
+    let plugin = folder.path().join("kubectl-k8sdoctor");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_k8sdoctor"), &plugin).unwrap();
+    let output = Command::new(&plugin).args(["check", "--help"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Usage: kubectl k8sdoctor check"), "{text}");
+}

@@ -12,8 +12,9 @@ use super::format::{Format, Look};
 use super::progress::Progress;
 use super::settings::{self, Settings};
 use super::terminal::Terminal;
-use super::{format, gate, value};
+use super::{format, gate, value, watch};
 use crate::engine::options::RunOptions;
+use crate::engine::run::Run;
 use crate::engine::{Language, card};
 use crate::report::{Report, Severity};
 
@@ -40,6 +41,12 @@ pub struct Arguments {
     /// Exit with 1 on findings of this severity and above [default: warning]
     #[arg(long, value_enum, value_name = "LEAST", help_heading = "Output")]
     pub(super) fail_on: Option<FailOn>,
+    /// Judge again whenever files change or time has passed, and print what is new and what is gone; never ends by itself
+    #[arg(long, conflicts_with_all = ["format", "update_baseline"], help_heading = "Output")]
+    watch: bool,
+    /// How long --watch waits at most before it judges again
+    #[arg(long, value_name = "DURATION", value_parser = value::duration, default_value = "60s", help_heading = "Output")]
+    pub(super) interval: Duration,
     /// Exit with 3 when something could not be judged and nothing was found
     #[arg(long, help_heading = "Output")]
     pub(super) fail_on_unknown: bool,
@@ -72,7 +79,7 @@ pub struct Arguments {
 
     /// The time to judge dates against: RFC 3339 or a date; now when not given
     #[arg(long, value_name = "TIME", value_parser = value::timestamp, help_heading = "Evidence")]
-    at: Option<Timestamp>,
+    pub(super) at: Option<Timestamp>,
     /// How far back logs are read: 2h, 7d
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Evidence")]
     since: Option<Duration>,
@@ -81,7 +88,7 @@ pub struct Arguments {
     timeout: Duration,
     /// Ask nothing over sockets
     #[arg(long, help_heading = "Evidence")]
-    no_probe: bool,
+    pub(super) no_probe: bool,
     /// The host's name, when there is one host and it should go by another name than its own
     #[arg(long, value_name = "NAME", help_heading = "Evidence")]
     host_name: Option<String>,
@@ -114,7 +121,35 @@ pub(super) enum Phase {
 }
 
 impl Arguments {
-    fn options(&self, settings: &Settings, language: Language) -> RunOptions {
+    /// A check of these sources with nothing else said.
+    pub(super) fn plain(sources: Vec<String>) -> Arguments {
+        Arguments {
+            sources,
+            format: Format::Human,
+            outputs: Vec::new(),
+            severity: None,
+            verbose: false,
+            fail_on: None,
+            fail_on_unknown: false,
+            watch: false,
+            interval: Duration::from_secs(60),
+            config: None,
+            no_config: false,
+            baseline: None,
+            update_baseline: false,
+            only: Vec::new(),
+            rules: Vec::new(),
+            phase: Phase::All,
+            kubernetes_version: None,
+            at: None,
+            since: None,
+            timeout: Duration::from_secs(5),
+            no_probe: false,
+            host_name: None,
+        }
+    }
+
+    pub(super) fn options(&self, settings: &Settings, language: Language) -> RunOptions {
         RunOptions {
             sources: self.sources.clone(),
             at: self.at,
@@ -140,6 +175,22 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Result<Exit, CliError> {
+    if arguments.watch {
+        return watch::run(arguments, language, terminal);
+    }
+    let checked = once(arguments, language, terminal)?;
+    format::write(&format::render(&checked.run, arguments.format, checked.look)?, None)?;
+    Ok(checked.exit)
+}
+
+/// A check that was made, its reports for files written.
+pub(super) struct Checked {
+    pub run: Run,
+    pub look: Look,
+    pub exit: Exit,
+}
+
+pub(super) fn once(arguments: &Arguments, language: Language, terminal: Terminal) -> Result<Checked, CliError> {
     let settings = settings::of(arguments)?;
     let progress = Progress::start(match arguments.sources.len() {
         0 => "checking this host".to_owned(),
@@ -159,8 +210,7 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
         let look = Look { terminal: Terminal { colour: false, ..terminal }, ..look };
         format::write(&format::render(&run, output.format, look)?, Some(&output.file))?;
     }
-    format::write(&format::render(&run, arguments.format, look)?, None)?;
-    Ok(exit)
+    Ok(Checked { run, look, exit })
 }
 
 /// Takes findings below `least` out of the report and gives their number. What one of them explained is then explained by

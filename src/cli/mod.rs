@@ -7,6 +7,7 @@ mod config;
 mod error;
 pub mod exit;
 mod explain;
+mod fix;
 mod format;
 mod gate;
 mod logs;
@@ -19,10 +20,11 @@ mod settings;
 mod terminal;
 mod topology;
 mod value;
+mod watch;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Language;
 use error::CliError;
@@ -70,8 +72,14 @@ enum Command {
     Rules(rules::Arguments),
     /// Show who dials whom: hosts, etcd members, load balancers, and the certificates between them
     Topology(topology::Arguments),
+    /// Show the changes of files that mend what was found; make them with --apply
+    Fix(fix::Arguments),
     /// Show the configuration that is used
     Config(config::Arguments),
+    /// Print the completions for a shell, to be put where it looks for them
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
 }
 
 /// When to use colours.
@@ -113,7 +121,14 @@ fn guarded(work: impl FnOnce() -> Exit + std::panic::UnwindSafe) -> Exit {
 }
 
 fn run(arguments: Vec<OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    // kubectl finds programs named kubectl-...; help then speaks of `kubectl k8sdoctor`.
+    let called = arguments.first().map(std::path::Path::new).and_then(|path| path.file_name());
+    let mut command = Cli::command();
+    if called.is_some_and(|name| name.to_string_lossy().starts_with("kubectl-k8sdoctor")) {
+        command = command.bin_name("kubectl k8sdoctor");
+    }
+    let parsed = command.try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, not errors. A reader that went away is no reason to fail.
@@ -131,6 +146,9 @@ fn run(arguments: Vec<OsString>) -> Exit {
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),
+        Command::Fix(arguments) => fix::run(&arguments, language),
+        Command::Completions { shell } => completions(shell),
+        Command::Man => manual(),
         Command::Config(arguments) => config::run(&arguments),
     };
     done.unwrap_or_else(|error: CliError| {
@@ -139,10 +157,40 @@ fn run(arguments: Vec<OsString>) -> Exit {
     })
 }
 
+fn completions(shell: clap_complete::Shell) -> Result<Exit, CliError> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "k8sdoctor", &mut text);
+    output::print(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Clean)
+}
+
+/// One page, the subcommands with their options in it.
+fn manual() -> Result<Exit, CliError> {
+    let mut text = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut text)?;
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        let name = subcommand.get_name().to_owned();
+        if name == "help" {
+            continue;
+        }
+        let man = clap_mangen::Man::new(subcommand.clone());
+        text.extend_from_slice(format!(".SH \"k8sdoctor {}\"\n", name.to_uppercase()).as_bytes());
+        let mut section = Vec::new();
+        man.render_description_section(&mut section)?;
+        man.render_synopsis_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        // Sections of a subcommand are subsections of the page.
+        text.extend_from_slice(String::from_utf8_lossy(&section).replace(".SH ", ".SS ").as_bytes());
+    }
+    output::print(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Clean)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn a_panic_is_a_failure() {

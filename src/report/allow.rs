@@ -83,7 +83,7 @@ fn allowed(line: &str) -> Option<(&str, &str)> {
     let at = line.find(WORDS)?;
     let before = line[..at].trim_end();
     let mark = MARKS.iter().find(|mark| before.ends_with(*mark))?;
-    let outside = before[..before.len() - mark.len()].trim_end_matches(|c| c == '#' || c == ';' || c == '/');
+    let outside = before[..before.len() - mark.len()].trim_end_matches(['#', ';', '/']);
     // In the middle of a word `#` is no comment's beginning.
     if !outside.is_empty() && !outside.ends_with(char::is_whitespace) {
         return None;

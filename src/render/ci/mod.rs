@@ -26,15 +26,19 @@ pub struct Location {
 /// Where a piece of evidence stands; none when it is no file's.
 pub fn location(report: &v1::Report, evidence: &Evidence) -> Option<Location> {
     let path = evidence.path.as_deref()?;
-    let host = report.hosts.iter().find(|host| host.name == evidence.host);
-    let path = match host {
+    let path = path_of(report, &evidence.host, path);
+    Some(Location { path, line: evidence.line, column: evidence.column, end_column: evidence.end_column })
+}
+
+/// A host's path as a repository or a file browser knows it.
+pub fn path_of(report: &v1::Report, host: &str, path: &str) -> String {
+    let path = match report.hosts.iter().find(|known| known.name == host) {
         Some(host) if matches!(host.kind, "tree" | "bundle") && path.starts_with('/') => {
             format!("{}{path}", host.source.trim_end_matches('/'))
         }
         _ => path.to_owned(),
     };
-    let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
-    Some(Location { path, line: evidence.line, column: evidence.column, end_column: evidence.end_column })
+    path.strip_prefix("./").unwrap_or(&path).to_owned()
 }
 
 /// The first place of a finding.

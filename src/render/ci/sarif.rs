@@ -1,12 +1,14 @@
 //! SARIF 2.1.0, for code scanning. Written from the standard's schema, which a test validates against: the one crate of
 //! its types generates them in a build script that takes longer to build than the rest of the program.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::{Location, description, fingerprint, first_location, location};
+use super::{Location, description, fingerprint, first_location, location, path_of};
 use crate::engine::CardSet;
 use crate::engine::cards::Card;
-use crate::render::json::v1::{Finding, Report};
+use crate::render::json::v1::{self, Finding, Report};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
@@ -86,6 +88,11 @@ fn result(report: &Report, finding: &Finding, rules: &[&str]) -> Value {
             json!([{ "logicalLocations": finding.hosts.iter().map(|host| json!({ "name": host, "kind": "resource" })).collect::<Vec<_>>() }])
         }
     };
+    if let Some(fix) = &finding.fix
+        && !fix.edits.is_empty()
+    {
+        result["fixes"] = json!([fix_of(report, fix)]);
+    }
     if let Some(suppressed) = &finding.suppressed {
         let kind = if suppressed.kind == "comment" { "inSource" } else { "external" };
         let mut suppression = json!({ "kind": kind, "justification": suppressed.reason, "status": "accepted" });
@@ -98,6 +105,23 @@ fn result(report: &Report, finding: &Finding, rules: &[&str]) -> Value {
         result["relatedLocations"] = json!(related);
     }
     result
+}
+
+/// Whole lines of files that are replaced.
+fn fix_of(report: &Report, fix: &v1::Fix) -> Value {
+    let mut files: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for edit in &fix.edits {
+        let region = json!({
+            "startLine": edit.line, "startColumn": 1, "endLine": edit.line + edit.replaced, "endColumn": 1,
+        });
+        let replacement = json!({ "deletedRegion": region, "insertedContent": { "text": edit.text } });
+        files.entry(uri(&path_of(report, &edit.host, &edit.path))).or_default().push(replacement);
+    }
+    let changes: Vec<Value> = files
+        .into_iter()
+        .map(|(uri, replacements)| json!({ "artifactLocation": { "uri": uri }, "replacements": replacements }))
+        .collect();
+    json!({ "description": { "text": fix.summary }, "artifactChanges": changes })
 }
 
 fn physical(place: &Location) -> Value {
@@ -180,6 +204,13 @@ mod tests {
         assert_eq!(place["region"]["startLine"], 9);
         let index = first["ruleIndex"].as_u64().unwrap() as usize;
         assert_eq!(run["tool"]["driver"]["rules"][index]["id"], "etcd-address-not-local");
+        let change = &first["fixes"][0]["artifactChanges"][0];
+        assert_eq!(change["artifactLocation"], place["artifactLocation"]);
+        assert_eq!(change["replacements"][0]["deletedRegion"]["startLine"], 9);
+        assert_eq!(
+            change["replacements"][0]["insertedContent"]["text"],
+            "    - --listen-peer-urls=https://10.77.0.12:2380\n"
+        );
         assert!(first["message"]["text"].as_str().unwrap().contains("sed -i"));
         assert_eq!(run["results"].as_array().unwrap().len(), 4);
     }

@@ -66,6 +66,26 @@ pub fn render(report: &Report, texts: &Texts, options: Options) -> String {
     out
 }
 
+/// The findings that are wanted and that no wanted one explains, with all that they explain; nothing of the run as a whole.
+pub fn render_some(report: &Report, texts: &Texts, options: Options, wanted: impl Fn(usize) -> bool) -> String {
+    let context = Context {
+        report,
+        texts,
+        options,
+        paint: Paint { colour: options.colour },
+        words: Words { language: options.language },
+        consequences: consequences(report),
+    };
+    let mut out = String::new();
+    for (index, finding) in report.findings.iter().enumerate() {
+        if wanted(index) && !finding.consequence_of.is_some_and(&wanted) {
+            finding::render(&context, index, &mut out);
+            out.push('\n');
+        }
+    }
+    out
+}
+
 fn consequences(report: &Report) -> Vec<Vec<usize>> {
     let mut consequences = vec![Vec::new(); report.findings.len()];
     for (index, finding) in report.findings.iter().enumerate().filter(|(_, finding)| finding.suppressed.is_none()) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::collect::TextFile;
+use crate::fix::plan_over;
 use crate::origin::{Origin, Place};
 use crate::report;
 use crate::report::secret::{is_key, mask};
@@ -139,6 +140,21 @@ pub struct Fix {
     pub summary: String,
     pub commands: Vec<String>,
     pub restarts: Vec<String>,
+    /// What the commands do to files, when that is all known; empty when it is not, or when lines hold secrets.
+    pub edits: Vec<Edit>,
+}
+
+/// Replacement of whole lines of a file.
+#[derive(Debug, Serialize)]
+pub struct Edit {
+    pub host: String,
+    pub path: String,
+    /// The first line that is replaced, from 1; with no line replaced, the one that the new lines come before.
+    pub line: u64,
+    /// How many lines are replaced.
+    pub replaced: u64,
+    /// The new lines with their ends.
+    pub text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -237,6 +253,7 @@ impl Report {
                         summary: fix.summary.clone(),
                         commands: fix.commands.clone(),
                         restarts: fix.restarts.clone(),
+                        edits: edits(finding, texts),
                     }),
                     verify: finding.verify.clone(),
                     confidence: match finding.confidence {
@@ -301,6 +318,31 @@ impl Report {
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
+}
+
+/// The edits of a finding's fix, unless a secret stands in a line of them.
+fn edits(finding: &report::Finding, texts: &BTreeMap<String, BTreeMap<String, Arc<TextFile>>>) -> Vec<Edit> {
+    let plan = finding.hosts.first().and_then(|host| Some((host, plan_over(finding, texts.get(host)?)?)));
+    let Some((host, plan)) = plan else { return Vec::new() };
+    let mut found = Vec::new();
+    for change in &plan.changes {
+        if change.before.as_deref().is_some_and(is_key) || is_key(&change.after) {
+            return Vec::new();
+        }
+        for edit in change.edits() {
+            if mask(&edit.text) != edit.text {
+                return Vec::new();
+            }
+            found.push(Edit {
+                host: host.clone(),
+                path: change.path.clone(),
+                line: edit.line as u64 + 1,
+                replaced: edit.replaced as u64,
+                text: edit.text,
+            });
+        }
+    }
+    found
 }
 
 fn id(index: usize) -> String {
@@ -415,6 +457,7 @@ mod tests {
             "/findings/0",
             "/findings/0/evidence/0",
             "/findings/0/fix",
+            "/findings/0/fix/edits/0",
             "/hosts/0",
             "/summary",
             "/notices/0",

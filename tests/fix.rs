@@ -1,0 +1,204 @@
+//! `k8sdoctor fix` over every fixture of a rule that fails and whose fix is a change of files: applied in a copy, the
+//! finding is gone, and applied again nothing changes.
+
+#![expect(clippy::disallowed_methods, reason = "trees are copied, and read besides what the program reads")]
+
+mod fixtures;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fixtures::{folders, name, options, sources, testdata};
+use k8sdoctor::engine::run::run;
+use k8sdoctor::fix;
+use k8sdoctor::report::{EvidenceKind, Risk};
+
+fn k8sdoctor(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_k8sdoctor")).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// `fix` with these options over these sources.
+fn fix(rule: &str, sources: &[String], more: &[&str]) -> (i32, String, String) {
+    let mut arguments = vec!["fix", "--only", rule, "--at", "2026-01-01", "--no-config"];
+    arguments.extend(more);
+    arguments.extend(sources.iter().map(String::as_str));
+    k8sdoctor(&arguments)
+}
+
+fn copied(case: &Path) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(name(case));
+    assert!(Command::new("cp").arg("-a").args([case, &copy]).status().unwrap().success());
+    (folder, copy)
+}
+
+/// All files below a folder with their text.
+fn files(of: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![of.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            match entry.file_type().unwrap() {
+                kind if kind.is_dir() => open.push(path),
+                kind if kind.is_file() => {
+                    found.insert(path.clone(), std::fs::read(&path).unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// Whether a finding of the rule has a fix that is applied, and the finding can go with it: one that is seen in a log or
+/// in what runs stays until that has changed.
+fn is_mechanical(rule: &str, case: &Path) -> Option<bool> {
+    let run = run(&options(sources(case), &[rule])).ok()?;
+    let mut found = None;
+    for finding in run.report.findings.iter().filter(|finding| finding.rule == rule) {
+        let (Some(fix), Some(host)) = (&finding.fix, finding.hosts.first()) else { continue };
+        let roots: BTreeMap<&str, &str> =
+            run.report.hosts.iter().map(|host| (host.name.as_str(), host.source.as_str())).collect();
+        let root = Path::new(roots.get(host.as_str())?);
+        let read = |path: &str| match std::fs::read_to_string(root.join(path.trim_start_matches('/'))) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        };
+        let Some(plan) = fix::plan(fix, read).filter(|_| fix.risk != Risk::Manual) else { continue };
+        // Commands that do more than take the files over belong to the fix as much as they do.
+        let is_rest = |command: &String| {
+            ["systemctl daemon-reload", "systemctl restart ", "systemctl reload "]
+                .iter()
+                .any(|one| command.starts_with(one))
+        };
+        let is_file = finding.evidence.iter().all(|evidence| {
+            let of_kernel = |path: &str| path.starts_with("/proc/") || path.starts_with("/sys/");
+            matches!(evidence.kind, EvidenceKind::File | EvidenceKind::Cluster)
+                && !evidence.origin.path().is_some_and(of_kernel)
+        });
+        found = Some(found.unwrap_or(true) && is_file && plan.commands.iter().all(is_rest));
+    }
+    found
+}
+
+#[test]
+fn every_mechanical_fix_mends_its_fixture_and_once_is_enough() {
+    let only = std::env::var("RULE").ok();
+    let mut complaints = Vec::new();
+    let (mut tried, mut gone) = (0, 0);
+    for folder in folders(&testdata("rules")) {
+        let rule = name(&folder);
+        if only.as_ref().is_some_and(|only| *only != rule) {
+            continue;
+        }
+        for case in folders(&folder).into_iter().filter(|case| name(case).starts_with("fail-")) {
+            if case.join("kubernetes-version").exists() {
+                continue;
+            }
+            let Some(can_go) = is_mechanical(&rule, &case) else { continue };
+            tried += 1;
+            let (_keep, copy) = copied(&case);
+            let (_, shown, stderr) = fix(&rule, &sources(&copy), &["--apply", "--risky"]);
+            let at = format!("{rule}/{}", name(&case));
+            if !stderr.is_empty() || !shown.contains("# changed ") && !shown.contains("# made ") {
+                complaints.push(format!("{at}: {shown}{stderr}"));
+                continue;
+            }
+            gone += usize::from(shown.contains("# gone: "));
+            if can_go && shown.contains("# still there: ") {
+                complaints.push(format!("{at}: {shown}"));
+            }
+            let once = files(&copy);
+            let (_, shown, _) = fix(&rule, &sources(&copy), &["--apply", "--risky"]);
+            if files(&copy) != once {
+                complaints.push(format!("{at}: the second time changes something again: {shown}"));
+            }
+        }
+    }
+    println!("{tried} fixtures with a mechanical fix, {gone} of them mended by it alone");
+    assert!(only.is_some() || tried > 20, "{tried}");
+    assert!(complaints.is_empty(), "{} of {tried}:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+const PEER: &str = "testdata/clusters/peer-on-floating-address/m2";
+
+#[test]
+fn without_apply_it_is_a_diff_that_patch_takes() {
+    let (_keep, copy) = copied(Path::new(PEER));
+    let before = files(&copy);
+    let sources = [copy.display().to_string()];
+    let (code, shown, _) = fix("etcd-address-not-local", &sources, &[]);
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("\n-") && shown.contains("\n+") && shown.contains("# etcd-address-not-local ("), "{shown}");
+    assert_eq!(files(&copy), before);
+    let diff = copy.join("x.diff");
+    std::fs::write(&diff, &shown).unwrap();
+    if Command::new("patch").arg("--version").output().is_ok() {
+        let patched = Command::new("patch").args(["-p0", "-d", "/", "-i"]).arg(&diff).output().unwrap();
+        assert!(patched.status.success(), "{}", String::from_utf8_lossy(&patched.stdout));
+        let (code, shown, _) = fix("etcd-address-not-local", &sources, &[]);
+        assert_eq!(code, 0, "{shown}");
+    }
+}
+
+#[test]
+fn only_safe_fixes_are_made() {
+    let (_keep, copy) = copied(Path::new("testdata/rules/docker-api-exposed/fail-flag"));
+    let before = files(&copy);
+    let sources = [copy.display().to_string()];
+    let (code, shown, _) = fix("docker-api-exposed", &sources, &["--apply"]);
+    assert!(code == 1 && shown.contains("# left: docker-api-exposed on ") && shown.contains("it is risky"), "{shown}");
+    assert_eq!(files(&copy), before);
+    let (code, shown, stderr) = fix("docker-api-exposed", &sources, &["--apply", "--risky"]);
+    assert_eq!(code, 0, "{shown}{stderr}");
+    assert_ne!(files(&copy), before);
+}
+
+#[test]
+fn what_was_is_kept_beside() {
+    let (_keep, copy) = copied(Path::new(PEER));
+    let before = files(&copy);
+    let sources = [copy.display().to_string()];
+    let manifest = before.keys().find(|path| path.ends_with("etc/kubernetes/manifests/etcd.yaml"));
+    let Some(manifest) = manifest else { panic!("no manifest in {before:?}") };
+    std::fs::set_permissions(manifest, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let (_, shown, stderr) = fix("etcd-address-not-local", &sources, &["--apply"]);
+    assert!(stderr.is_empty(), "{shown}{stderr}");
+    let after = files(&copy);
+    let added: Vec<&PathBuf> = after.keys().filter(|path| !before.contains_key(*path)).collect();
+    let [backup] = added.as_slice() else { panic!("{added:?}") };
+    // The kubelet starts what stands in this folder, unless its name begins with a dot.
+    assert!(name(backup).starts_with(".etcd.yaml.k8sdoctor-"), "{backup:?}");
+    assert_eq!(after[*backup], before[manifest]);
+    assert_eq!(std::fs::metadata(manifest).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(shown.contains(&backup.display().to_string()), "{shown}");
+}
+
+#[test]
+fn no_link_leads_out_of_the_tree() {
+    let (_keep, copy) = copied(Path::new(PEER));
+    let outside = tempfile::tempdir().unwrap();
+    let manifests = copy.join("etc/kubernetes/manifests");
+    let stolen = outside.path().join("manifests");
+    assert!(Command::new("mv").args([&manifests, &stolen]).status().unwrap().success());
+    symlink(&stolen, &manifests).unwrap();
+    let before = files(outside.path());
+    let sources = [copy.display().to_string()];
+    fix("etcd-address-not-local", &sources, &["--apply", "--risky"]);
+    assert_eq!(files(outside.path()), before);
+    // A file that is a link is left too, wherever it leads.
+    std::fs::remove_file(&manifests).unwrap();
+    std::fs::create_dir(&manifests).unwrap();
+    let text = std::fs::read(stolen.join("etcd.yaml")).unwrap();
+    std::fs::write(copy.join("etc/kept.yaml"), &text).unwrap();
+    symlink("/etc/kept.yaml", manifests.join("etcd.yaml")).unwrap();
+    let (_, shown, _) = fix("etcd-address-not-local", &sources, &["--apply", "--risky"]);
+    assert_eq!(std::fs::read(copy.join("etc/kept.yaml")).unwrap(), text, "{shown}");
+    assert!(manifests.join("etcd.yaml").is_symlink());
+}
