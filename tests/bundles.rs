@@ -138,7 +138,8 @@ fn shape(report: &serde_json::Value) -> Vec<String> {
 fn pseudonyms_leave_the_verdict_and_no_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let checker = Checker::new(&options(Vec::new(), &[])).expect("the cards");
-    let mut cases = folders(&testdata("hosts"));
+    let mut cases: Vec<PathBuf> =
+        folders(&testdata("hosts")).iter().map(|cluster| cluster.join("as-written")).collect();
     cases.extend(folders(&testdata("clusters")));
     let mut complaints = Vec::new();
     for case in &cases {
@@ -151,7 +152,7 @@ fn pseudonyms_leave_the_verdict_and_no_name() {
             .enumerate()
             .map(|(index, tree)| {
                 let source = k8sdoctor::source::open(Some(tree)).expect("a source");
-                let to = directory.path().join(format!("{}-{index}.tar.zst", name(case)));
+                let to = directory.path().join(format!("{index}.tar.zst"));
                 let options = CollectOptions { pseudonyms: pseudonyms.clone(), ..CollectOptions::default() };
                 to_file(source, &to, &options).expect("a bundle");
                 to.display().to_string()

@@ -157,7 +157,8 @@ const PUBLIC: &[&str] = &[
 static NAMED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         r"://(?:[^\s/@]*@)?([A-Za-z0-9][A-Za-z0-9.-]*)",
-        r"([A-Za-z0-9][A-Za-z0-9.-]*)=https?://",
+        // A member in etcd's initial-cluster; a flag with a URL looks alike.
+r#"[,=\s"']([A-Za-z0-9][A-Za-z0-9.-]*[0-9a-z])=https?://"#,
         r#"(?:--hostname-override|--name|--node-name|ETCD_NAME|HOSTNAME|NODE_NAME)[=\s]["']?([A-Za-z0-9][A-Za-z0-9.-]*)"#,
         r#"(?m)^\s*(?:nodeName|hostname|controlPlaneEndpoint|advertiseAddress)["']?:\s*["']?([A-Za-z0-9][A-Za-z0-9.-]*)"#,
         r"system:node:([A-Za-z0-9][A-Za-z0-9.-]*)",
