@@ -40,7 +40,7 @@ fn exit_of_check(bundle: &Path) -> i32 {
 #[test]
 fn killed_at_any_moment_it_leaves_the_old_file() {
     let directory = tempfile::tempdir().expect("a directory");
-    let tree = big_tree(directory.path(), 24);
+    let tree = big_tree(directory.path(), 8);
     let whole = directory.path().join("whole.tar.zst");
     let began = std::time::Instant::now();
     assert!(collect(&tree, &whole).status().expect("it runs").success());
