@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fixtures::{folders, name, options, sources, testdata};
+use k8sdoctor::bundle::pseudonym::Wanted;
 use k8sdoctor::bundle::record::{CollectOptions, to_file};
 use k8sdoctor::bundle::redact::Policy;
 use k8sdoctor::engine::run::{Checker, RunOptions};
@@ -99,4 +100,92 @@ fn a_bundle_has_the_verdict_of_its_tree() {
         running.into_iter().flat_map(|part| part.join().expect("a part")).collect()
     });
     assert!(found.is_empty(), "{} trees:\n{}", found.len(), found.join("\n"));
+}
+
+/// Everything of an archive's content.
+fn unpacked(bundle: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(bundle).expect("a bundle");
+    std::io::Read::read_to_end(&mut zstd::Decoder::new(file).expect("zstd"), &mut bytes).expect("whole");
+    bytes
+}
+
+/// What is wrong, on how many hosts, because of what, where; not whose names are in it.
+fn shape(report: &serde_json::Value) -> Vec<String> {
+    let mut shape: Vec<String> = report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|finding| {
+            let lines: Vec<String> = finding["evidence"]
+                .as_array()
+                .expect("evidence")
+                .iter()
+                .map(|one| format!("{}:{}", one["kind"], one["occurrences"]["count"]))
+                .collect();
+            let hosts = finding["hosts"].as_array().map_or(0, Vec::len);
+            let cause = finding["consequence_of"].as_u64().and_then(|index| usize::try_from(index).ok());
+            let cause = cause.map(|index| report["findings"][index]["rule"].clone());
+            format!("{} {} {hosts} {cause:?} {lines:?}", finding["rule"], finding["severity"])
+        })
+        .collect();
+    shape.sort();
+    shape.push(format!("{}", report["counts"]));
+    shape
+}
+
+#[test]
+fn pseudonyms_leave_the_verdict_and_no_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let checker = Checker::new(&options(Vec::new(), &[])).expect("the cards");
+    let mut cases: Vec<PathBuf> =
+        folders(&testdata("hosts")).iter().map(|cluster| cluster.join("as-written")).collect();
+    cases.extend(folders(&testdata("clusters")));
+    let mut complaints = Vec::new();
+    for case in &cases {
+        let trees = sources(case);
+        let expected = verdict(&checker, &options(trees.clone(), &[]));
+        let key = Some("a key".to_owned());
+        let pseudonyms = Wanted { addresses: true, hostnames: true, key };
+        let bundles: Vec<String> = trees
+            .iter()
+            .enumerate()
+            .map(|(index, tree)| {
+                let source = k8sdoctor::source::open(Some(tree)).expect("a source");
+                let to = directory.path().join(format!("{index}.tar.zst"));
+                let options = CollectOptions { pseudonyms: pseudonyms.clone(), ..CollectOptions::default() };
+                to_file(source, &to, &options).expect("a bundle");
+                to.display().to_string()
+            })
+            .collect();
+        let found = verdict(&checker, &options(bundles.clone(), &[]));
+        let (before, after) = (shape(&expected), shape(&found));
+        complaints
+            .extend(before.iter().filter(|one| !after.contains(one)).map(|one| format!("{}: lost {one}", name(case))));
+        complaints
+            .extend(after.iter().filter(|one| !before.contains(one)).map(|one| format!("{}: new {one}", name(case))));
+        // The hosts' own names and addresses are in none of them, in no form.
+        for (tree, bundle) in trees.iter().zip(&bundles) {
+            let bytes = unpacked(bundle);
+            let own = std::fs::read_to_string(Path::new(tree).join("etc/hostname")).unwrap_or_default();
+            let own = own.trim();
+            let whole = |at: usize, length: usize| {
+                let joins = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+                !joins(at.checked_sub(1).and_then(|at| bytes.get(at))) && !joins(bytes.get(at + length))
+            };
+            let hosts = std::fs::read_to_string(Path::new(tree).join("etc/hosts")).unwrap_or_default();
+            let addresses = hosts.lines().filter_map(|line| line.split_whitespace().next()).filter(|address| {
+                address
+                    .parse::<std::net::Ipv4Addr>()
+                    .is_ok_and(|address| !address.is_loopback() && address.octets()[0] != 255)
+            });
+            for secret in addresses.chain([own]).filter(|secret| !secret.is_empty()) {
+                if let Some(at) = memchr::memmem::find_iter(&bytes, secret).find(|at| whole(*at, secret.len())) {
+                    let around = String::from_utf8_lossy(&bytes[at.saturating_sub(40)..(at + 40).min(bytes.len())]);
+                    complaints.push(format!("{}: {secret} is still there: {around:?}", name(case)));
+                }
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -445,3 +445,21 @@ fn none_is_in_a_bundle_or_in_what_is_said_of_it() {
     }
     assert!(survived.is_empty(), "{}:\n{}", survived.len(), survived.join("\n"));
 }
+
+#[test]
+fn a_secret_in_a_log_whose_kind_stands_behind_its_data() {
+    let yaml = "I0101 applied\napiVersion: v1\ndata:\n  pull: aHVudGVyMg==\n  long: |\n    aHVudGVyMw==\nkind: Secret\nmetadata:\n  name: x\ndone\n";
+    let json = "{\n  \"apiVersion\": \"v1\",\n  \"data\": {\n    \"pull\": \"aHVudGVyMg==\",\n    \"more\": \"aHVudGVyMw==\"\n  },\n  \
+        \"kind\": \"Secret\"\n}\ndone\n";
+    for text in [yaml, json] {
+        for size in [1, 13, 4096] {
+            let mut stream = Stream::new("/var/log/x.log", Policy::default());
+            let mut out = Vec::new();
+            text.as_bytes().chunks(size).for_each(|piece| stream.push(piece, &mut out));
+            stream.finish(&mut out);
+            let out = String::from_utf8_lossy(&out);
+            assert!(!out.contains("aHVudGVy"), "{out}");
+            assert!(out.contains("done") && out.lines().count() == text.lines().count(), "{out}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Archives of other tools, told by what is in them, and mapped to hosts.
 
 mod cluster_dump;
+mod ip;
 mod kind;
 mod must_gather;
 mod plain;

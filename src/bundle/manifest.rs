@@ -30,6 +30,9 @@ pub struct Head {
     pub since_seconds: Option<u64>,
     /// Whether secrets were replaced. Private keys are in no bundle.
     pub redacted: bool,
+    /// What was replaced by pseudonyms: `addresses`, `hostnames`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pseudonyms: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,13 +2,14 @@
 //!
 //! [`record`] writes what `check` would read into one .tar.zst, through the same seam that `check` reads by, so that nothing
 //! is missed; [`redact`] takes the secrets out on the way. [`reader`] gives the hosts of an archive as sources: a bundle's
-//! own, or those that other tools' archives hold ([`foreign`]).
+//! own, or those that other tools' archives hold ([`foreign`]). [`pseudonym`] replaces addresses and names, when asked to.
 
 pub mod archive;
 pub mod foreign;
 pub mod inspect;
 pub mod manifest;
 pub mod output;
+pub mod pseudonym;
 pub mod reader;
 pub mod record;
 pub mod redact;

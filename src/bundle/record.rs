@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::manifest::{FORMAT, Head, LeftOut, Recorded};
 use super::output::AtomicFile;
+use super::pseudonym::{Pseudonyms, Wanted};
 use super::redact::Policy;
 use crate::collect::Files;
 use crate::collect::host::{self, HostOptions};
@@ -35,6 +36,8 @@ pub struct CollectOptions {
     /// How long to wait for answers of sockets; none to ask nothing.
     pub probe_deadline: Option<Duration>,
     pub redact: Policy,
+    /// What is replaced by pseudonyms.
+    pub pseudonyms: Wanted,
     /// How many rules this release has.
     pub rules: usize,
 }
@@ -47,6 +50,7 @@ impl Default for CollectOptions {
             max_size: None,
             probe_deadline: Some(Duration::from_secs(5)),
             redact: Policy::default(),
+            pseudonyms: Wanted::default(),
             rules: 0,
         }
     }
@@ -87,8 +91,12 @@ pub fn to_writer<W: Write + Send + 'static>(
 ) -> std::io::Result<(W, Summary)> {
     let started = crate::collect::now();
     let name = host::name_of(&source);
-    let head = head(&source, &name, started, options);
-    let recorder = Arc::new(Recorder::new(out, head, options.redact, options.max_size)?);
+    let mut head = head(&source, &name, started, options);
+    let pseudonyms = Pseudonyms::learn(&source, &options.pseudonyms)?;
+    if let Some(pseudonyms) = &pseudonyms {
+        head.host = pseudonyms.word(&head.host);
+    }
+    let recorder = Arc::new(Recorder::new(out, head, options.redact, pseudonyms, options.max_size)?);
     let (done, finished) = channel();
     let working = Arc::clone(&recorder);
     let (working_options, working_source) = (options.clone(), Arc::clone(&source));
@@ -129,7 +137,13 @@ fn head(source: &SourceRef, name: &str, started: Timestamp, options: &CollectOpt
         of: if is_live { Recorded::Live } else { Recorded::Tree },
         since_seconds: options.since.or(recording.and_then(|found| found.since)).map(|since| since.as_secs()),
         redacted: options.redact.secrets,
+        pseudonyms: pseudonyms_of(&options.pseudonyms),
     }
+}
+
+fn pseudonyms_of(wanted: &Wanted) -> Vec<String> {
+    let kinds = [(wanted.addresses, "addresses"), (wanted.hostnames, "hostnames")];
+    kinds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn work<W>(source: SourceRef, recorder: &Arc<Recorder<W>>, options: &CollectOptions, started: Timestamp)

@@ -107,11 +107,11 @@ fn is_wide(content: &[u8]) -> bool {
         || (zeros > 8 && zeros * 3 > head.len() && every_second(0).max(every_second(1)) * 10 > zeros * 9)
 }
 
-fn is_packed(content: &[u8]) -> bool {
+pub(super) fn is_packed(content: &[u8]) -> bool {
     [&[0x1f, 0x8b, 8][..], &[0x28, 0xb5, 0x2f, 0xfd], b"\xfd7zXZ\0"].iter().any(|magic| content.starts_with(magic))
 }
 
-fn unpack(content: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn unpack(content: &[u8]) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let mut text = Vec::new();
     let reader = crate::logs::open_packed(Box::new(std::io::Cursor::new(content.to_vec())));
@@ -123,7 +123,7 @@ fn unpack(content: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
-fn pack(text: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn pack(text: &[u8]) -> Result<Vec<u8>, String> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text).and_then(|()| encoder.finish()).map_err(|error| error.to_string())

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::collect::Pseudonyms;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output;
 use crate::bundle::inspect::{self, Content};
+use crate::bundle::pseudonym::Wanted;
 use crate::bundle::record::{self, CollectOptions};
 use crate::engine::{CardSet, Language};
 use crate::render::text::escape;
@@ -31,6 +33,8 @@ enum Command {
         /// The file to write
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
+        #[command(flatten)]
+        pseudonyms: Pseudonyms,
     },
     /// Say which files differ in two bundles
     Diff { old: PathBuf, new: PathBuf },
@@ -40,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     match &arguments.command {
         Command::Show { bundle } => show(bundle),
         Command::Verify { bundle } => verify(bundle),
-        Command::Redact { bundle, output } => redact(bundle, output),
+        Command::Redact { bundle, output, pseudonyms } => redact(bundle, output, pseudonyms.wanted()),
         Command::Diff { old, new } => diff(old, new),
     }
 }
@@ -62,6 +66,9 @@ fn show(path: &Path) -> Result<Exit, CliError> {
             head.rules,
             if head.redacted { "" } else { ", with its passwords and tokens" }
         ));
+        if !head.pseudonyms.is_empty() {
+            out.push_str(&format!("with pseudonyms for {}\n", escape(&head.pseudonyms.join(", "))));
+        }
         if let Some(why) = &content.incomplete {
             out.push_str(&format!("not whole: {}\n", escape(why)));
             exit = Exit::Incomplete;
@@ -117,14 +124,14 @@ fn verify(path: &Path) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
-fn redact(bundle: &Path, to: &Path) -> Result<Exit, CliError> {
+fn redact(bundle: &Path, to: &Path, pseudonyms: Wanted) -> Result<Exit, CliError> {
     let mut hosts = crate::source::open_all(Some(&bundle.display().to_string()))
         .map_err(|error| CliError { message: error.to_string(), exit: Exit::Incomplete })?;
     let (Some(source), true) = (hosts.pop(), hosts.is_empty()) else {
         return Err(CliError::usage("the archive holds several hosts; only one can be written again"));
     };
     let rules = CardSet::builtin(Language::English).map_or(0, |cards| cards.len());
-    let options = CollectOptions { probe_deadline: None, rules, ..CollectOptions::default() };
+    let options = CollectOptions { probe_deadline: None, pseudonyms, rules, ..CollectOptions::default() };
     let summary = record::to_file(source, to, &options).map_err(|error| CliError::usage(error.to_string()))?;
     output::print(&format!("{}: {} secrets replaced\n", escape(&to.display().to_string()), summary.redactions))?;
     Ok(if summary.incomplete.is_some() { Exit::Incomplete } else { Exit::Clean })

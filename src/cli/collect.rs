@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::error::CliError;
 use super::exit::Exit;
 use super::progress::Progress;
 use super::{output, value};
 use crate::bundle::manifest::LeftOut;
+use crate::bundle::pseudonym::Wanted;
 use crate::bundle::record::{self, CollectError, CollectOptions, Listed, Summary};
 use crate::bundle::redact::Policy;
 use crate::engine::{CardSet, Language};
@@ -47,6 +48,35 @@ pub struct Arguments {
     /// Keep passwords and tokens; private keys are left out all the same
     #[arg(long)]
     no_redact: bool,
+    #[command(flatten)]
+    pseudonyms: Pseudonyms,
+}
+
+/// What is replaced beside secrets.
+#[derive(Debug, Args)]
+pub struct Pseudonyms {
+    /// Replace addresses, or names of hosts and domains, by others that fit together as they do; may be repeated or separated by commas
+    #[arg(long = "redact", value_enum, value_name = "WHAT", value_delimiter = ',')]
+    what: Vec<Replaced>,
+    /// Any words, the same on each host of a cluster, so that their bundles fit together; keep them to yourself
+    #[arg(long, value_name = "WORDS", requires = "what")]
+    redact_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Replaced {
+    Addresses,
+    Hostnames,
+}
+
+impl Pseudonyms {
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            addresses: self.what.contains(&Replaced::Addresses),
+            hostnames: self.what.contains(&Replaced::Hostnames),
+            key: self.redact_key.clone(),
+        }
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
@@ -61,6 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         max_size: arguments.max_size,
         probe_deadline: (!arguments.no_probe).then_some(arguments.probe_timeout),
         redact: Policy { secrets: !arguments.no_redact },
+        pseudonyms: arguments.pseudonyms.wanted(),
         rules: CardSet::builtin(Language::English).map_or(0, |cards| cards.len()),
     };
     let name = crate::collect::host::name_of(&source);
@@ -69,7 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         output::print(&listing(&name, &listed, &options))?;
         return Ok(Exit::Clean);
     }
-    let path = arguments.output.clone().unwrap_or_else(|| default_path(&name));
+    // A bundle that does not tell the host's name is not called by it.
+    let named = if options.pseudonyms.hostnames { "host" } else { &name };
+    let path = arguments.output.clone().unwrap_or_else(|| default_path(named));
     let progress = Progress::start(format!("collecting {name}"));
     let done = record::to_file(source, &path, &options);
     drop(progress);

@@ -53,6 +53,10 @@ pub struct Certificate {
     /// Left out of what is written as JSON, and so empty in what is read back; `collect::probes` records it apart.
     #[serde(skip)]
     pub der: Vec<u8>,
+    /// SHA-256 of the SubjectPublicKeyInfo of keys that its signature was verified with, of a certificate whose encoded form
+    /// was left out of a bundle for the names in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

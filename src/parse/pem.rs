@@ -25,6 +25,10 @@ pub const REDACTED: &str = "REDACTED ";
 /// The header of a redacted block whose private key could not be understood.
 pub const REDACTED_FAULT: &str = "Fault: ";
 
+/// The label of the block that stands for a certificate in a bundle without addresses or names: its content is the JSON of
+/// [`crate::facts::certificates::Certificate`] instead of DER.
+pub const FACTS: &str = "CERTIFICATE FACTS";
+
 /// Certificates of one file; a bundle of every public authority has about 150.
 const BLOCK_LIMIT: usize = 2000;
 
@@ -111,6 +115,12 @@ pub fn redacted_block(text: &str) -> Option<String> {
     body_lines.push(rest);
     body_lines.resize(room, "");
     Some(format!("{BEGIN}{REDACTED}{label}{DASHES}\n{}\n{END}{REDACTED}{label}{DASHES}", body_lines.join("\n")))
+}
+
+/// The PEM block (without the last line's end) of a certificate's facts.
+pub fn facts_block(certificate: &crate::facts::certificates::Certificate) -> String {
+    let json = serde_json::to_vec(certificate).unwrap_or_default();
+    format!("{BEGIN}{FACTS}{DASHES}\n{}\n{END}{FACTS}{DASHES}", BASE64.encode(json))
 }
 
 /// The SubjectPublicKeyInfo of a private key in DER; none when the bytes are no such key.
@@ -209,6 +219,13 @@ fn add_block(file: &mut CertificateFile, block: Block) {
     }
     let result = match label.as_str() {
         "CERTIFICATE" => parse_der_certificate(&content).map(|certificate| file.certificates.push(certificate)),
+        FACTS => match serde_json::from_slice(&content) {
+            Ok(certificate) => {
+                file.certificates.push(certificate);
+                Ok(())
+            }
+            Err(_) => Err("not the facts of a certificate".to_owned()),
+        },
         "PUBLIC KEY" => key::spki(&content).map(|public| file.public_keys.push(sha256_hex(&public))),
         "RSA PUBLIC KEY" => key::pkcs1_public(&content).map(|public| file.public_keys.push(sha256_hex(&public))),
         // What openssl writes before an EC key, and what is no part of a key pair.

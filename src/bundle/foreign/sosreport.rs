@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plain;
+use super::{ip, plain};
 use crate::bundle::archive::Archive;
-use crate::bundle::reader::is_directory;
+use crate::bundle::reader::{is_directory, text};
 use crate::source::{ArchiveSource, SourceRef, Stand};
 
 /// What commands printed, and the file of the host that it is as good as. The first that is there is taken.
@@ -16,6 +16,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("sos_commands/kernel/dmesg", "/var/log/dmesg"),
     ("sos_commands/kernel/dmesg_-T", "/var/log/dmesg"),
 ];
+
+/// What `ip` printed, under the names that sos gave it over the years.
+const ADDRESSES: &[&str] = &["ip_-d_address", "ip_address", "ip_-o_addr", "ip_addr"];
+const ROUTES: &[&str] = &["ip_route_show_table_all", "ip_route"];
 
 pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
     let roots = archive.nodes.keys().filter_map(|name| {
@@ -31,8 +35,23 @@ pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
                     stands.entry((*path).to_owned()).or_insert(Stand::Entry(entry));
                 }
             }
+            let mut recording = plain::recording(archive);
+            let entry = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
+            let printed = |names: &[&str]| {
+                let place = |name: &&str| entry(&format!("sos_commands/networking/{name}"));
+                names.iter().find_map(|name| text(archive, &place(name), 1 << 20).filter(|text| !text.is_empty()))
+            };
+            let has = |name: &str| archive.file(&entry(name)).is_some_and(|file| file.size() > 0);
+            if !has("proc/net/fib_trie") {
+                recording.addresses = printed(ADDRESSES).and_then(|text| ip::addresses(&text));
+            }
+            if !has("proc/net/route")
+                && let Some(table) = printed(ROUTES).and_then(|text| ip::route_table(&text))
+            {
+                stands.insert("/proc/net/route".to_owned(), Stand::Content(table.into_bytes().into()));
+            }
             let source = ArchiveSource::new(label, Arc::clone(archive), root).picked().with_stands(stands);
-            Arc::new(source.with_recording(plain::recording(archive))) as SourceRef
+            Arc::new(source.with_recording(recording)) as SourceRef
         })
         .collect()
 }

@@ -1,12 +1,15 @@
 //! What was asked and answered, into the bundle: content as it comes, everything else at the end.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard};
 
 use ipnet::IpNet;
+use serde::Serialize;
 
 use crate::bundle::manifest::{Answers, FileRecord, Head, LeftOut, Manifest, RedactionRecord, Refused};
+use crate::bundle::pseudonym::Pseudonyms;
 use crate::bundle::redact::{self, Policy};
 use crate::bundle::writer::{Attributes, BundleWriter, Open};
 use crate::collect::probes::RecordedProbes;
@@ -17,6 +20,7 @@ use crate::source::{Entry, Metadata, ReadError};
 pub struct Recorder<W: Write> {
     state: Mutex<State<W>>,
     pub(super) redact: Policy,
+    pub(super) pseudonyms: Option<Pseudonyms>,
     pub(super) max_size: Option<u64>,
     pub(super) lists_only: bool,
 }
@@ -67,10 +71,17 @@ pub struct Listed {
 }
 
 impl<W: Write> Recorder<W> {
-    pub fn new(out: W, head: Head, redact: Policy, max_size: Option<u64>) -> io::Result<Recorder<W>> {
+    pub fn new(
+        out: W,
+        head: Head,
+        redact: Policy,
+        pseudonyms: Option<Pseudonyms>,
+        max_size: Option<u64>,
+    ) -> io::Result<Recorder<W>> {
         let mut writer = BundleWriter::new(out, &head.host)?;
         writer.own("head.json", &head)?;
-        Ok(Recorder { state: Mutex::new(State::new(Some(writer), head)), redact, max_size, lists_only: false })
+        let state = Mutex::new(State::new(Some(writer), head));
+        Ok(Recorder { state, redact, pseudonyms, max_size, lists_only: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {
@@ -87,8 +98,12 @@ impl<W: Write> Recorder<W> {
             self.lock().note(path, content.len() as u64);
             return;
         }
-        match redact::content(path, content, self.redact) {
-            Ok(redacted) => self.write(path, found, &redacted.content, redacted.records),
+        let redacted = redact::content(path, content, self.redact).and_then(|redacted| match &self.pseudonyms {
+            Some(pseudonyms) => Ok((pseudonyms.content(path, &redacted.content)?, redacted.records)),
+            None => Ok((redacted.content, redacted.records)),
+        });
+        match redacted {
+            Ok((content, records)) => self.write(path, found, &content, records),
             // What cannot be redacted stays where it is.
             Err(why) => {
                 let mut state = self.lock();
@@ -101,9 +116,24 @@ impl<W: Write> Recorder<W> {
 
     fn write(&self, path: &str, found: Option<&Metadata>, content: &[u8], records: Vec<RedactionRecord>) {
         let mut state = self.lock();
-        let Some(mut open) = state.begin(path, attributes(found)) else { return };
+        let Some(mut open) = state.begin(&self.told(path), attributes(found)) else { return };
         state.piece(&mut open, content);
         state.end(open, records, None);
+    }
+
+    /// A path as the bundle has it.
+    fn told<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        match &self.pseudonyms {
+            Some(pseudonyms) => Cow::Owned(pseudonyms.word(path)),
+            None => Cow::Borrowed(path),
+        }
+    }
+
+    /// One of the bundle's own entries. Those of the files are written with their pseudonyms, those of others get them here.
+    fn own(&self, writer: &mut BundleWriter<W>, name: &str, content: &impl Serialize) -> io::Result<()> {
+        let Some(pseudonyms) = &self.pseudonyms else { return writer.own(name, content) };
+        let json = serde_json::to_vec(content).map_err(io::Error::other)?;
+        writer.own_bytes(name, &pseudonyms.text(&json))
     }
 
     /// Whether nobody has taken this path yet.
@@ -113,7 +143,7 @@ impl<W: Write> Recorder<W> {
 
     /// Begins a streamed file; none when nothing is written any more.
     pub fn begin(&self, path: &str, found: Option<&Metadata>) -> Option<Open> {
-        self.lock().begin(path, attributes(found))
+        self.lock().begin(&self.told(path), attributes(found))
     }
 
     /// Writes a piece; false when writing has ended.
@@ -169,7 +199,15 @@ impl<W: Write> Recorder<W> {
 
     pub fn probes(&self, probes: &Probes) {
         if probes.taken {
-            self.lock().probes = Some(RecordedProbes::of(probes));
+            let probes = match &self.pseudonyms {
+                Some(pseudonyms) => {
+                    let mut probes = probes.clone();
+                    pseudonyms.served(&mut probes);
+                    RecordedProbes::of(&probes)
+                }
+                None => RecordedProbes::of(probes),
+            };
+            self.lock().probes = Some(probes);
         }
     }
 
@@ -218,25 +256,41 @@ impl<W: Write> Recorder<W> {
             let json = serde_json::to_vec(probes).map_err(io::Error::other)?;
             match redact::content("/probes.json", &json, self.redact) {
                 Ok(redacted) => {
-                    writer.own_bytes("probes.json", &redacted.content)?;
+                    let content = match &self.pseudonyms {
+                        Some(pseudonyms) => pseudonyms.text(&redacted.content),
+                        None => redacted.content,
+                    };
+                    writer.own_bytes("probes.json", &content)?;
                     state.redactions.extend(redacted.records);
                 }
                 Err(why) => state.left_out.push(LeftOut { path: "probes".to_owned(), why }),
             }
         }
         let incomplete = late.or_else(|| state.incomplete.take());
-        writer.own("answers.json", &state.answers)?;
-        writer.own("redactions.json", &state.redactions)?;
+        self.own(&mut writer, "answers.json", &state.answers)?;
+        self.own(&mut writer, "redactions.json", &state.redactions)?;
         let manifest = Manifest {
             head: state.head.clone(),
             finished: crate::collect::now(),
             incomplete: incomplete.clone(),
-            files: std::mem::take(&mut state.files),
+            // Their paths have their pseudonyms; a second time would give others.
+            files: Vec::new(),
             left_out: state.left_out.clone(),
             not_read: state.not_read.clone(),
             streams_left_out: state.streams_left_out.clone(),
             streams: state.streams.clone(),
             addresses: state.addresses.clone(),
+        };
+        let manifest = Manifest {
+            files: std::mem::take(&mut state.files),
+            head: state.head.clone(),
+            ..match &self.pseudonyms {
+                Some(pseudonyms) => {
+                    let json = serde_json::to_vec(&manifest).map_err(io::Error::other)?;
+                    serde_json::from_slice(&pseudonyms.text(&json)).map_err(io::Error::other)?
+                }
+                None => manifest,
+            }
         };
         writer.own("manifest.json", &manifest)?;
         let files = manifest.files.len();
@@ -267,7 +321,7 @@ impl Recorder<io::Sink> {
     /// One that writes nothing.
     pub fn listing(head: Head) -> io::Result<Recorder<io::Sink>> {
         let state = Mutex::new(State::new(None, head));
-        Ok(Recorder { state, redact: Policy::default(), max_size: None, lists_only: true })
+        Ok(Recorder { state, redact: Policy::default(), pseudonyms: None, max_size: None, lists_only: true })
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::recorder::Recorder;
 use crate::bundle::manifest::LeftOut;
+use crate::bundle::pseudonym::Lines;
 use crate::bundle::redact::Stream;
 use crate::collect::logs::Discovered;
 use crate::source::{Metadata, SourceKind, SourceRef};
@@ -148,6 +149,7 @@ fn copy<W: Write>(
     let mut out = packing.writer();
     let mut buffer = vec![0; READ];
     let mut redacted = Vec::with_capacity(READ + READ / 8);
+    let mut pseudonyms = recorder.pseudonyms.as_ref().map(Lines::new);
     loop {
         let count = match lines.read(&mut buffer) {
             Ok(count) => count,
@@ -161,6 +163,9 @@ fn copy<W: Write>(
         match buffer.get(..count).filter(|read| !read.is_empty()) {
             Some(read) => stream.push(read, &mut redacted),
             None => stream.finish(&mut redacted),
+        }
+        if let Some(pseudonyms) = &mut pseudonyms {
+            pseudonyms.push(&mut redacted, count == 0);
         }
         if let Err(error) = out.write_all(&redacted) {
             truncated = Some(error.to_string());

@@ -24,9 +24,16 @@ pub(super) struct State {
     wrapped: bool,
     /// The text is, or holds, a Secret.
     pub secret_kind: bool,
+    /// What the text is stands in lines that are not known yet: kubectl writes `kind` behind `data`.
+    pub unknown_kind: bool,
 }
 
 impl State {
+    /// Of a text that is known line by line.
+    pub fn of_stream() -> State {
+        State { unknown_kind: true, ..State::default() }
+    }
+
     /// Whether lines have to be looked at whatever is in them.
     pub fn is_active(&self) -> bool {
         self.key > 0 || self.block.is_some() || self.data.is_some() || self.value > 0 || self.item || self.wrapped
@@ -108,8 +115,10 @@ impl State {
     }
 
     fn key_lines(&mut self, line: &[u8], hits: &mut Vec<Hit>) {
-        let begins = memchr::memmem::find(line, b"-----BEGIN ").filter(|at| {
-            let rest = line.get(*at..(*at + 80).min(line.len())).unwrap_or_default();
+        let begins = memchr::memmem::find_iter(line, b"-----BEGIN ").find(|at| {
+            // Parameters may stand before the key on one line.
+            let rest = line.get(*at + 11..(*at + 60).min(line.len())).unwrap_or_default();
+            let rest = rest.get(..memchr::memmem::find(rest, b"-----").unwrap_or(rest.len())).unwrap_or_default();
             let is_private = memchr::memmem::find(rest, b"PRIVATE KEY").is_some();
             is_private && memchr::memmem::find(rest, b"REDACTED ").is_none()
         });
@@ -198,7 +207,9 @@ impl State {
         let plain = text.strip_prefix(b"- ").unwrap_or(text);
         let plain = plain.strip_prefix(b"\"").unwrap_or(plain);
         let indent = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        if self.secret_kind && ["data", "stringData", "binaryData"].iter().any(|key| opens(plain, key)) {
+        if (self.secret_kind || self.unknown_kind)
+            && ["data", "stringData", "binaryData"].iter().any(|key| opens(plain, key))
+        {
             self.data = Some((indent, None));
         }
         for key in ["name", "key", "Name"] {

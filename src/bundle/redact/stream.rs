@@ -60,7 +60,7 @@ impl Stream {
             records: Records::new(path),
             line: 0,
             rest: Vec::new(),
-            state: State::default(),
+            state: State::of_stream(),
             table: Table::of_path(path),
             carried: Vec::new(),
             inside: None,
@@ -72,6 +72,7 @@ impl Stream {
     /// Looks at the whole text beforehand, for what a line's meaning depends on that stands after it.
     pub(super) fn knows_whole(&mut self, text: &[u8]) {
         self.every_line = true;
+        self.state.unknown_kind = false;
         self.state.secret_kind = memchr::memmem::find(text, b"Secret").is_some() && json::is_secret_kind(text);
     }
 

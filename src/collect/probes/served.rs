@@ -48,6 +48,7 @@ fn certificate(der: &[u8]) -> Result<Certificate, String> {
         subject_key_id: None,
         authority_key_id: None,
         der: der.to_vec(),
+        signed_by: Vec::new(),
     };
     for extension in parsed.extensions() {
         match extension.parsed_extension() {
