@@ -21,7 +21,8 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if servers.is_empty() || !servers.iter().all(Url::is_loopback) {
         return;
     }
-    let Ok(Ok(listeners)) = host.network.as_ref().map(|network| network.listeners.as_ref()) else { return };
+    let Some(network) = verdict.known(&host.network) else { return };
+    let Some(listeners) = verdict.known(&network.listeners) else { return };
     if !listeners.iter().any(|listener| servers.iter().any(|url| url.port_or_default() == listener.port)) {
         not_running::judge_removed(host, ComponentName::Etcd, apiserver, verdict);
     }
