@@ -413,7 +413,7 @@ impl Shared<'_, '_> {
                 let mut state = lock(&job.feed);
                 if let FeedState::Waiting(open) = &mut *state {
                     let opened = match open.take() {
-                        Some(open) => open().and_then(super::decompress::open),
+                        Some(open) => open().and_then(|log| super::decompress::open(log, self.options.threads > 1)),
                         None => Err(io::Error::other("not read")),
                     };
                     *state = match opened {
