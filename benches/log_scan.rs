@@ -1,7 +1,10 @@
-//! Speed of the log engine, beside ripgrep with the same patterns and beside reading alone, on the same generated log.
+//! Speed of the log engine with the patterns of all cards, beside ripgrep with the same patterns and beside reading alone,
+//! on the same generated log.
 //!
-//! `cargo bench --bench log_scan`. K8SDOCTOR_BENCH_MB sets the log's size (256); the last lines of the output are the ratios
-//! that count, medians of interleaved rounds (K8SDOCTOR_BENCH_NO_RATIOS leaves them out). The log and the patterns are the same in each run.
+//! `cargo bench --bench log_scan` prints the table: medians of interleaved rounds by the clock, and by the processor's time
+//! of all threads, which another load on the machine changes least. K8SDOCTOR_BENCH_MB sets the log's size (256),
+//! K8SDOCTOR_BENCH_ROUNDS the rounds (5); K8SDOCTOR_BENCH_CRITERION measures the single inputs with criterion as well. The log
+//! is the same in each run; messages in it are examples of the cards.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock, the environment and files of its own")]
 
 use std::fmt::Write as _;
@@ -12,99 +15,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput};
-use k8sdoctor::logs::{LogInput, LogPattern, ScanOptions, Scanner};
+use k8sdoctor::engine::{CardSet, Language, run};
+use k8sdoctor::logs::{LogInput, ScanOptions, Scanner};
 
-const ROUNDS: usize = 5;
-
-/// Messages of etcd, Kubernetes and container engines, as regexes.
-const MESSAGES: &[&str] = &[
-    r"listen tcp (?P<address>\S+): bind: cannot assign requested address",
-    r"listen tcp (?P<address>\S+): bind: address already in use",
-    r"x509: certificate signed by unknown authority",
-    r"x509: certificate is valid for (?P<names>.+?), not (?P<name>[^\s,;)]+)",
-    r"x509: certificate has expired or is not yet valid",
-    r"tls: first record does not look like a TLS handshake",
-    r"rafthttp: the clock difference against peer (?P<peer>\w+) is too high",
-    r"mvcc: database space exceeded",
-    r"request cluster ID mismatch \(got (?P<got>\w+) want (?P<want>\w+)\)",
-    r"member (?P<member>\w+) has already been bootstrapped",
-    r"sync duration of (?P<took>\S+), expected less than 1s",
-    r"failed to send out heartbeat on time",
-    r"apply entries took too long",
-    r"wal: crc mismatch",
-    r"discovery: bad discovery token",
-    r"failed to run Kubelet: misconfiguration: kubelet cgroup driver: (?P<own>\S+) is different from docker cgroup driver: (?P<other>\S+)",
-    r"running with swap on is not supported",
-    r"network plugin is not ready: cni config uninitialized",
-    r"Unable to update cni config: no networks found in (?P<directory>\S+)",
-    r#"failed to find plugin "(?P<plugin>[^"]+)" in path"#,
-    r#"No such image: (?P<image>\S+)"#,
-    r"failed to pull image (?P<image>\S+): rpc error",
-    r"node (?P<node>\S+) not found in the informer cache",
-    r"Failed to get system container stats for (?P<container>\S+)",
-    r"inotify_add_watch (?P<path>\S+): no space left on device",
-    r"too many open files in system",
-    r"PLEG is not healthy: pleg was last seen active (?P<since>\S+) ago",
-    r"eviction manager: must evict pod\(s\) to reclaim (?P<resource>\S+)",
-    r"image_gc_manager.go:\d+\] Failed to garbage collect required amount of images",
-    r"Unable to authenticate the request due to an error: \[invalid bearer token",
-    r"etcdserver: request timed out, possibly due to previous leader failure",
-    r"etcdserver: too many requests in flight now",
-    r"Failed to start ContainerManager (?P<why>.+)",
-    r"error while creating mount source path '(?P<path>[^']+)'",
-    r"iptables: No chain/target/match by that name",
-    r"could not find an available, non-overlapping IPv4 address pool",
-    r"devmapper: Thin Pool has (?P<free>\d+) free data blocks which is less than minimum required",
-    r"failed to start shim: (?P<why>.+): unknown",
-    r"OCI runtime create failed: (?P<why>.+)",
-    r"Out of memory: Kill(?:ed)? process (?P<pid>\d+) \((?P<name>[^)]+)\)",
-];
-/// What makes further patterns of the messages above, as a real set of cards has several hundred.
-const SUBJECTS: &[&str] = &[
-    "volume plugin manager",
-    "service controller loop",
-    "endpoint slice mirroring",
-    "admission webhook chain",
-    "certificate rotation manager",
-    "node authorizer graph",
-    "raft snapshot sender",
-    "lease expiry checker",
-    "device plugin registration",
-    "image layer unpacker",
-    "overlay snapshot remover",
-    "conntrack table cleaner",
-];
-const VERBS: &[&str] = &[
-    "gave up after its last retry",
-    "saw an unexpected revision",
-    "lost its watch channel for",
-    "was refused by policy of",
-    "has no quorum with",
-    "cannot resolve the name",
-    "found a stale lock at",
-    "ran past its deadline of",
-    "rejected a malformed reply from",
-    "detected corruption in",
-    "dropped its queue because",
-    "could not be admitted by",
-    "hit its rate limit against",
-    "is fenced off from",
-    "never became ready on",
-];
-
-fn patterns() -> Vec<LogPattern> {
-    let mut sources: Vec<String> = MESSAGES.iter().map(|source| (*source).to_owned()).collect();
-    for subject in SUBJECTS {
-        for verb in VERBS {
-            sources.push(format!(r"{subject} {verb} (?P<what>\S+)"));
-        }
-    }
-    sources
-        .into_iter()
-        .enumerate()
-        .map(|(index, pattern)| LogPattern { rule: format!("rule-{index}"), pattern, ..LogPattern::default() })
-        .collect()
-}
+/// Kinds of messages in the logs that are scanned, spread over all cards.
+const KINDS: usize = 24;
 
 /// The same numbers in each run.
 struct Random(u64);
@@ -116,11 +31,38 @@ impl Random {
     }
 }
 
-fn ordinary(random: &mut Random, line: &mut String, second: usize) {
+/// What the logs are made of.
+struct Corpus {
+    /// Which of the ordinary lines match no pattern.
+    kinds: Vec<usize>,
+    /// Lines that match one.
+    messages: Vec<String>,
+}
+
+impl Corpus {
+    fn of(scanner: &Scanner, cards: &CardSet) -> Corpus {
+        let is_silent = |line: &str| scanner.match_line(line.as_bytes()).is_empty();
+        let mut random = Random(1);
+        let kinds = (0..ORDINARY).filter(|kind| {
+            let mut line = String::new();
+            ordinary(&mut random, &mut line, *kind, 0);
+            is_silent(&line)
+        });
+        let kinds = kinds.collect();
+        let rules: Vec<_> = cards.iter().flat_map(|card| &card.logs).collect();
+        let examples = rules.iter().step_by((rules.len() / KINDS).max(1)).filter_map(|rule| rule.examples.first());
+        let lines = examples.filter_map(|example| example.lines().find(|line| !is_silent(line)));
+        Corpus { kinds, messages: lines.map(str::to_owned).collect() }
+    }
+}
+
+const ORDINARY: usize = 8;
+
+fn ordinary(random: &mut Random, line: &mut String, kind: usize, second: usize) {
     let (hour, minute, rest) = (second / 3600 % 24, second / 60 % 60, second % 60);
     let fraction = random.below(1_000_000);
     let number = random.below(1 << 30);
-    let _ = match random.below(8) {
+    let _ = match kind {
         0 => write!(
             line,
             "I0127 {hour:02}:{minute:02}:{rest:02}.{fraction:06}   12904 kubelet_node_status.go:72] \"Attempting to register node\" node=\"node-{}\" generation={number} conditions=[MemoryPressure DiskPressure PIDPressure Ready]",
@@ -158,27 +100,20 @@ fn ordinary(random: &mut Random, line: &mut String, second: usize) {
     };
 }
 
-/// A log of about `size` bytes of which every `every`-th line matches a pattern.
-fn corpus(path: &Path, size: u64, every: usize) {
-    if std::fs::metadata(path).is_ok_and(|known| known.len() >= size) {
-        return;
-    }
+/// A log of about `size` bytes of which every `every`-th line is a message.
+fn write(path: &Path, size: u64, every: usize, corpus: &Corpus) {
     let mut file = std::io::BufWriter::with_capacity(1 << 20, File::create(path).expect("the corpus"));
     let mut random = Random(every as u64);
     let (mut written, mut number) = (0u64, 0usize);
     let mut line = String::new();
     while written < size {
         line.clear();
-        ordinary(&mut random, &mut line, number / 200);
+        let kind = corpus.kinds[random.below(corpus.kinds.len())];
+        ordinary(&mut random, &mut line, kind, number / 200);
         number += 1;
         if number % every == 0 {
-            let what = match random.below(4) {
-                0 => format!("listen tcp 10.0.0.{}:2380: bind: cannot assign requested address", random.below(4)),
-                1 => "x509: certificate is valid for 10.0.0.1, node-1, not 10.0.0.2".to_owned(),
-                2 => format!("{} {} thing-{}", SUBJECTS[random.below(12)], VERBS[random.below(15)], random.below(3)),
-                _ => "failed to send out heartbeat on time (exceeded the 100ms timeout)".to_owned(),
-            };
-            let _ = write!(line, " {what}");
+            line.clear();
+            line.push_str(&corpus.messages[random.below(corpus.messages.len())]);
         }
         line.push('\n');
         file.write_all(line.as_bytes()).expect("the corpus");
@@ -216,10 +151,17 @@ fn ripgrep(patterns: &Path, path: &Path) -> Option<u64> {
     String::from_utf8_lossy(&run.stdout).trim().parse().ok()
 }
 
-fn seconds(run: impl FnOnce() -> u64) -> f64 {
-    let started = Instant::now();
-    std::hint::black_box(run());
-    started.elapsed().as_secs_f64()
+/// Seconds by the clock, and of the processor in all threads and in programs that ended.
+fn seconds(run: impl FnOnce()) -> (f64, f64) {
+    let used = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        // In ticks of 10 ms: user and system time of this process, then of its children.
+        fields.skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+    };
+    let (started, before) = (Instant::now(), used());
+    run();
+    (started.elapsed().as_secs_f64(), used() - before)
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -229,10 +171,8 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn compress(path: &Path, name: &str, pack: impl FnOnce(&mut File, File)) -> PathBuf {
     let packed = path.with_extension(name);
-    if !packed.exists() {
-        let mut from = File::open(path).expect("the corpus");
-        pack(&mut from, File::create(&packed).expect("the packed corpus"));
-    }
+    let mut from = File::open(path).expect("the corpus");
+    pack(&mut from, File::create(&packed).expect("the packed corpus"));
     packed
 }
 
@@ -279,100 +219,123 @@ fn traps() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 fn main() {
-    let megabytes = std::env::var("K8SDOCTOR_BENCH_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(256u64);
-    let size = megabytes << 20;
+    let megabytes = number("K8SDOCTOR_BENCH_MB").unwrap_or(256);
+    let rounds = number("K8SDOCTOR_BENCH_ROUNDS").unwrap_or(5);
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     std::fs::create_dir_all(&directory).expect("a place for the corpus");
-    let patterns = patterns();
+    let cards = CardSet::builtin(Language::English).expect("the cards");
+    let (scanner, took) = {
+        let began = Instant::now();
+        let scanner = run::scanner(&cards).expect("good patterns");
+        (scanner, began.elapsed())
+    };
     let list = directory.join("patterns.txt");
     // ripgrep joins them to one, in which a group's name may stand once.
-    let name = regex::Regex::new(r"\(\?P<\w+>").expect("a regex");
-    let sources: Vec<String> =
-        patterns.iter().map(|pattern| name.replace_all(&pattern.pattern, "(?:").into_owned()).collect();
+    let name = regex::Regex::new(r"\(\?P?<\w+>").expect("a regex");
+    let rules = cards.iter().flat_map(|card| &card.logs);
+    let sources: Vec<String> = rules.map(|rule| name.replace_all(&rule.pattern, "(?:").into_owned()).collect();
     std::fs::write(&list, sources.join("\n") + "\n").expect("the patterns");
-    let count = patterns.len();
-    let scanner = Scanner::new(patterns).expect("good patterns");
-    println!("{count} patterns, {}", scanner.describe());
-    let rare = directory.join(format!("rare-{megabytes}.log"));
-    let dense = directory.join(format!("dense-{megabytes}.log"));
-    corpus(&rare, size, 10_000);
-    corpus(&dense, size, 100);
-
-    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
-    let mut group = criterion.benchmark_group("scan");
-    group.throughput(Throughput::Bytes(size));
-    for threads in [1, 2] {
-        group.bench_function(format!("rare, {threads} threads"), |run| run.iter(|| scan(&scanner, &rare, threads)));
-        group.bench_function(format!("dense, {threads} threads"), |run| run.iter(|| scan(&scanner, &dense, threads)));
-    }
-    group.finish();
-    let mut group = criterion.benchmark_group("traps");
-    let at = "2024-02-01T00:00:00Z".parse().expect("a time");
-    let options = ScanOptions { threads: 1, at, ..ScanOptions::default() };
-    for (name, text) in traps() {
-        group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |run| {
-            run.iter(|| {
-                let input = LogInput::new("/x", Box::new(std::io::Cursor::new(text.clone())));
-                scanner.scan(vec![input], &options).hits.len()
-            });
-        });
-    }
-    group.finish();
-    criterion.final_summary();
-    if std::env::var_os("K8SDOCTOR_BENCH_NO_RATIOS").is_none() {
-        compare(&scanner, &list, &rare, &dense);
+    println!("{} patterns of {} cards: {}, made in {took:.1?}", sources.len(), cards.len(), scanner.describe());
+    let corpus = Corpus::of(&scanner, &cards);
+    println!("{} of {ORDINARY} ordinary lines match nothing, {} messages", corpus.kinds.len(), corpus.messages.len());
+    let rare = directory.join("rare.log");
+    let dense = directory.join("dense.log");
+    write(&rare, megabytes << 20, 10_000, &corpus);
+    write(&dense, megabytes << 20, 100, &corpus);
+    compare(&scanner, &list, &rare, &dense, rounds.max(1));
+    if std::env::var_os("K8SDOCTOR_BENCH_CRITERION").is_some() {
+        each(&scanner, &rare, &dense, megabytes << 20);
     }
 }
 
-/// The ratios, each method in turn in each round.
-fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path) {
+/// Each input by itself.
+fn each(scanner: &Scanner, rare: &Path, dense: &Path, size: u64) {
+    let mut criterion = Criterion::default().sample_size(10);
+    let mut group = criterion.benchmark_group("scan");
+    group.throughput(Throughput::Bytes(size));
+    for threads in [1, 2] {
+        group.bench_function(format!("rare, {threads} threads"), |run| run.iter(|| scan(scanner, rare, threads)));
+        group.bench_function(format!("dense, {threads} threads"), |run| run.iter(|| scan(scanner, dense, threads)));
+    }
+    group.finish();
+    criterion.final_summary();
+}
+
+fn scan_text(scanner: &Scanner, text: &[u8]) -> u64 {
+    let at = "2024-02-01T00:00:00Z".parse().expect("a time");
+    let input = LogInput::new("/x", Box::new(std::io::Cursor::new(text.to_vec())));
+    let options = ScanOptions { threads: 1, at, ..ScanOptions::default() };
+    scanner.scan(vec![input], &options).hits.iter().map(|hit| hit.count).sum()
+}
+
+/// The table: each method in turn in each round.
+fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path, rounds: u64) {
     let zst = compress(rare, "zst", |from, to| zstd::stream::copy_encode(from, to, 3).expect("zstd"));
     let gz = compress(rare, "gz", |from, to| {
         let mut encoder = flate2::write::GzEncoder::new(to, flate2::Compression::new(6));
         std::io::copy(from, &mut encoder).expect("gzip");
         encoder.finish().expect("gzip");
     });
-    type Method<'a> = (&'a str, Box<dyn Fn() -> Option<u64> + 'a>);
-    let methods: Vec<Method<'_>> = vec![
-        ("aligned read", Box::new(|| Some(read(rare)))),
-        ("rg -c -f, 1 thread", Box::new(|| ripgrep(list, rare))),
-        ("scan, 1 thread", Box::new(|| Some(scan(scanner, rare, 1)))),
-        ("scan, 2 threads", Box::new(|| Some(scan(scanner, rare, 2)))),
-        ("scan dense, 1 thread", Box::new(|| Some(scan(scanner, dense, 1)))),
-        ("scan dense, 2 threads", Box::new(|| Some(scan(scanner, dense, 2)))),
-        ("unpack zst", Box::new(|| Some(unpack(&zst)))),
-        ("scan zst, 2 threads", Box::new(|| Some(scan(scanner, &zst, 2)))),
-        ("unpack gz", Box::new(|| Some(unpack(&gz)))),
-        ("scan gz, 2 threads", Box::new(|| Some(scan(scanner, &gz, 2)))),
+    type Method<'a> = (&'a str, u64, Box<dyn Fn() -> Option<u64> + 'a>);
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |known| known.len());
+    let (of_rare, of_dense) = (size(rare), size(dense));
+    let traps = traps();
+    let mut methods: Vec<Method<'_>> = vec![
+        ("aligned read", of_rare, Box::new(|| Some(read(rare)))),
+        ("rg -c -f, 1 thread", of_rare, Box::new(|| ripgrep(list, rare))),
+        ("scan, 1 thread", of_rare, Box::new(|| Some(scan(scanner, rare, 1)))),
+        ("scan, 2 threads", of_rare, Box::new(|| Some(scan(scanner, rare, 2)))),
+        ("rg -c -f dense, 1 thread", of_dense, Box::new(|| ripgrep(list, dense))),
+        ("scan dense, 1 thread", of_dense, Box::new(|| Some(scan(scanner, dense, 1)))),
+        ("scan dense, 2 threads", of_dense, Box::new(|| Some(scan(scanner, dense, 2)))),
+        ("unpack zst", of_rare, Box::new(|| Some(unpack(&zst)))),
+        ("scan zst, 2 threads", of_rare, Box::new(|| Some(scan(scanner, &zst, 2)))),
+        ("unpack gz", of_rare, Box::new(|| Some(unpack(&gz)))),
+        ("scan gz, 2 threads", of_rare, Box::new(|| Some(scan(scanner, &gz, 2)))),
     ];
-    let size = std::fs::metadata(rare).map_or(0.0, |known| known.len() as f64) / 1e6;
-    let mut times: Vec<Vec<f64>> = vec![Vec::new(); methods.len()];
+    for (name, text) in &traps {
+        methods.push((*name, text.len() as u64, Box::new(|| Some(scan_text(scanner, text)))));
+    }
+    let mut times: Vec<Vec<(f64, f64)>> = vec![Vec::new(); methods.len()];
     let mut counts = vec![None; methods.len()];
-    for _ in 0..ROUNDS {
-        for (index, (_, run)) in methods.iter().enumerate() {
-            let mut count = None;
-            times[index].push(seconds(|| {
-                count = run();
-                count.unwrap_or(0)
-            }));
-            counts[index] = count;
+    for _ in 0..rounds {
+        for (index, (_, _, run)) in methods.iter().enumerate() {
+            times[index].push(seconds(|| counts[index] = std::hint::black_box(run())));
         }
     }
-    let rates: Vec<f64> = times.into_iter().map(|times| size / median(times)).collect();
-    println!("\n{size:.0} MB, medians of {ROUNDS} interleaved rounds");
-    for (index, (name, _)) in methods.iter().enumerate() {
-        match counts[index] {
-            None => println!("{name:24} not installed"),
+    let sizes = methods.iter().map(|(_, size, _)| *size as f64 / 1e6);
+    let rates: Vec<(f64, f64)> = sizes
+        .zip(times)
+        .map(|(size, times)| {
+            let used = times.iter().map(|(_, used)| used).sum::<f64>() / times.len() as f64;
+            (size / median(times.into_iter().map(|(clock, _)| clock).collect()), size / used)
+        })
+        .collect();
+    println!(
+        "\n{:.0} MB, {rounds} interleaved rounds: MB/s by the clock, MB for a second of the processor",
+        of_rare as f64 / 1e6
+    );
+    for ((name, _, _), (count, rate)) in methods.iter().zip(counts.iter().zip(&rates)) {
+        match count {
+            None => println!("{name:36} not installed"),
             Some(count) => println!(
-                "{name:24} {:8.0} MB/s  {:5.2}x rg  {:4.2} of reading  ({count})",
-                rates[index],
-                rates[index] / rates[1],
-                rates[index] / rates[0],
+                "{name:36} {:8.0} {:8.0}   {:5.2}x and {:5.2}x rg  {:4.2} of reading  ({count})",
+                rate.0,
+                rate.1,
+                rate.0 / rates[1].0,
+                rate.1 / rates[1].1,
+                rate.0 / rates[0].0,
             ),
         }
     }
-    println!("dense to rare            {:.2} and {:.2}", rates[4] / rates[2], rates[5] / rates[3]);
-    println!("zst, gz to unpacking     {:.2} and {:.2}", rates[7] / rates[6], rates[9] / rates[8]);
+    let ratio = |a: usize, b: usize| {
+        format!("{:.2} ({:.2} of the processor)", rates[a].0 / rates[b].0, rates[a].1 / rates[b].1)
+    };
+    println!("dense to rare: 1 thread {}, 2 threads {}", ratio(5, 2), ratio(6, 3));
+    println!("to unpacking alone: zst {}, gz {}", ratio(8, 7), ratio(10, 9));
 }

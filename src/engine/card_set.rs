@@ -112,7 +112,7 @@ impl CardSet {
         CardSet::from_parts(
             originals.into_iter().map(|(path, text)| (path, CardFile::parse(path, text))),
             translations.into_iter(),
-            |path, text| Translation::parse(path, text),
+            Translation::parse,
             language,
         )
     }

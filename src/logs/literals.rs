@@ -1,6 +1,11 @@
 //! Which texts a match of a regex has to contain, worked out from its syntax tree.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+use super::background::COMMON;
 
 /// Depth of groups in a pattern; deeper ones are refused.
 pub(crate) const NEST_LIMIT: u32 = 50;
@@ -223,10 +228,11 @@ fn better(left: Option<Vec<Literal>>, right: Option<Vec<Literal>>) -> Option<Vec
 
 /// How rare a text is in logs, larger is rarer. Grows with the length, less what stands in nearly every log.
 pub(crate) fn rarity(text: &[u8]) -> u32 {
+    static FINDERS: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| COMMON.iter().map(Finder::new).collect());
     let mut rank = (text.len() as u32).min(32) * 4;
-    for common in super::background::COMMON {
-        if memchr::memmem::find(text, common.as_bytes()).is_some() {
-            rank = rank.saturating_sub(common.len() as u32 * 3);
+    for common in FINDERS.iter().filter(|common| common.needle().len() <= text.len()) {
+        if common.find(text).is_some() {
+            rank = rank.saturating_sub(common.needle().len() as u32 * 3);
         }
     }
     rank

@@ -5,8 +5,6 @@
 //! is looked up: in a bitmap, which nearly always says no, then in a table of grams, then the whole literal is compared.
 //! Letters count as equal in either case. The few literals that are too short go to a packed searcher.
 
-use std::collections::HashMap;
-
 use aho_corasick::{AhoCorasick, MatchKind, packed};
 
 use super::background;
@@ -20,8 +18,10 @@ const BITMAP_BITS: u32 = 19;
 const HASH: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Sets the bit by which ASCII letters differ in case, in each byte.
 const FOLD: u64 = 0x2020_2020_2020_2020;
-/// The packed searcher takes so many literals at most.
-const PACKED_LIMIT: usize = 48;
+/// The packed searcher takes so many pieces of literals at most.
+const PACKED_LIMIT: usize = 64;
+/// It looks at so many bytes before it compares; no literal is shorter.
+const PIECE: usize = 4;
 
 /// A literal that stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +52,8 @@ struct Slot {
 }
 
 enum Short {
-    Packed(packed::Searcher, Vec<u32>),
+    /// Searches for the rarest piece of each: literal, and the piece's place in it.
+    Packed(packed::Searcher, Vec<(u32, usize)>),
     General(AhoCorasick, Vec<u32>),
 }
 
@@ -207,15 +208,11 @@ impl Prefilter {
     /// How this set is searched, for people.
     pub fn describe(&self) -> String {
         let short = match &self.short {
-            None => 0,
-            Some(Short::Packed(_, ids) | Short::General(_, ids)) => ids.len(),
+            None => "none of them short".to_owned(),
+            Some(Short::Packed(_, places)) => format!("{} of them short", places.len()),
+            Some(Short::General(_, ids)) => format!("{} of them short, too many for a packed search", ids.len()),
         };
-        format!(
-            "window {}, stride {}, {} literals, {short} of them short",
-            self.window,
-            self.stride,
-            self.literals.len()
-        )
+        format!("window {}, stride {}, {} literals, {short}", self.window, self.stride, self.literals.len())
     }
 
     pub fn literal(&self, index: u32) -> &[u8] {
@@ -228,12 +225,25 @@ impl Short {
         if short.is_empty() {
             return None;
         }
-        let exact: Option<Vec<&[u8]>> = short.iter().map(|index| literals[*index as usize].exact.as_deref()).collect();
-        if let Some(exact) = exact.filter(|exact| exact.len() <= PACKED_LIMIT) {
+        let background = Background::new(PIECE);
+        let mut pieces = Vec::new();
+        let mut places = Vec::new();
+        for &index in &short {
+            let literal = &literals[index as usize];
+            let at = background.rarest(&literal.bytes, PIECE, 1);
+            places.push((index, at));
+            match &literal.exact {
+                Some(exact) => pieces.push(exact[at..].to_vec()),
+                None => pieces.extend(in_each_case(&literal.bytes[at..at + PIECE])),
+            }
+        }
+        pieces.sort();
+        pieces.dedup();
+        if pieces.len() <= PACKED_LIMIT {
             let searcher =
-                packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(exact).build();
+                packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(pieces).build();
             if let Some(searcher) = searcher {
-                return Some(Short::Packed(searcher, short));
+                return Some(Short::Packed(searcher, places));
             }
         }
         let automaton = AhoCorasick::builder()
@@ -246,20 +256,18 @@ impl Short {
 
     fn find(&self, literals: &[Vec<u8>], text: &[u8], base: usize, found: &mut Vec<Candidate>) {
         match self {
-            Short::Packed(searcher, ids) => {
+            Short::Packed(searcher, places) => {
                 let mut at = 0;
                 while let Some(hit) = searcher.find_in(text, aho_corasick::Span { start: at, end: text.len() }) {
-                    // It tells one literal for each place; others may begin there as well.
-                    let rest = &text[hit.start()..];
-                    let equal = |id: &&u32| {
-                        let bytes = &literals[**id as usize];
-                        rest.get(..bytes.len()).is_some_and(|here| here.eq_ignore_ascii_case(bytes))
-                    };
-                    found.extend(
-                        ids.iter()
-                            .filter(equal)
-                            .map(|id| Candidate { start: (base + hit.start()) as u32, literal: *id }),
-                    );
+                    // It tells one piece for each place; others may begin there as well.
+                    for &(id, place) in places {
+                        let bytes = &literals[id as usize];
+                        let start = hit.start().checked_sub(place);
+                        let here = start.and_then(|start| text.get(start..start + bytes.len()));
+                        if let (Some(start), Some(true)) = (start, here.map(|here| here.eq_ignore_ascii_case(bytes))) {
+                            found.push(Candidate { start: (base + start) as u32, literal: id });
+                        }
+                    }
                     at = hit.start() + 1;
                 }
             }
@@ -274,6 +282,17 @@ impl Short {
     }
 }
 
+/// All ways to write a lower-case text's letters.
+fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = vec![Vec::new()];
+    for byte in text {
+        let upper = byte.to_ascii_uppercase();
+        let ways = if upper == *byte { vec![*byte] } else { vec![*byte, upper] };
+        all = all.iter().flat_map(|text| ways.iter().map(|byte| [text.as_slice(), &[*byte]].concat())).collect();
+    }
+    all
+}
+
 fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
     let mut word = [0u8; 8];
     for (into, byte) in word.iter_mut().zip(bytes.iter().skip(offset).take(window)) {
@@ -283,24 +302,34 @@ fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
     u64::from_le_bytes(word) & mask
 }
 
-/// How often grams occur in ordinary logs.
-struct Background(HashMap<u64, u32>);
+/// How often grams occur in ordinary logs, by a hash of them: two that share one count as more frequent than they are.
+struct Background(Vec<u16>);
+
+const COUNT_BITS: u32 = 14;
 
 impl Background {
     fn new(window: usize) -> Background {
-        let mut counts = HashMap::new();
-        let lines = background::LINES.as_bytes();
-        for offset in 0..lines.len().saturating_sub(window) {
-            *counts.entry(gram_at(lines, offset, window)).or_default() += 1;
+        let mut counts = vec![0u16; 1 << COUNT_BITS];
+        for gram in background::LINES.as_bytes().windows(window) {
+            let count = &mut counts[Background::place(gram_at(gram, 0, window))];
+            *count = count.saturating_add(1);
         }
         Background(counts)
+    }
+
+    fn place(gram: u64) -> usize {
+        (gram.wrapping_mul(HASH) >> (64 - COUNT_BITS)) as usize
+    }
+
+    fn count(&self, gram: u64) -> u32 {
+        self.0[Background::place(gram)].into()
     }
 
     /// Where the piece of `window + stride - 1` bytes begins whose grams are met least.
     fn rarest(&self, literal: &[u8], window: usize, stride: usize) -> usize {
         let cost = |begin: usize| -> u32 {
             let grams = (begin..begin + stride).map(|offset| gram_at(literal, offset, window));
-            grams.map(|gram| self.0.get(&gram).copied().unwrap_or(0)).sum()
+            grams.map(|gram| self.count(gram)).sum()
         };
         let last = literal.len() + 1 - window - stride;
         // The middle of a text is more its own than its ends.

@@ -52,7 +52,7 @@ impl<'a> LogInput<'a> {
 
     /// The path and the log's lines as they are scanned: unpacked, an exported journal as text.
     pub fn into_lines(self) -> (String, io::Result<Box<dyn Read + Send>>) {
-        (self.path, (self.open)().and_then(decompress::open))
+        (self.path, (self.open)().and_then(|log| decompress::open(log, false)))
     }
 }
 
@@ -419,7 +419,7 @@ impl Shared<'_, '_> {
                 let mut state = lock(&job.feed);
                 if let FeedState::Waiting(open) = &mut *state {
                     let opened = match open.take() {
-                        Some(open) => open().and_then(super::decompress::open),
+                        Some(open) => open().and_then(|log| super::decompress::open(log, self.options.threads > 1)),
                         None => Err(io::Error::other("not read")),
                     };
                     *state = match opened {

@@ -119,7 +119,7 @@ fn copy<W: Write>(
     let head = magic.get(..known).unwrap_or_default().to_vec();
     let packing = Packing::of(&head);
     let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(head).chain(reader));
-    let lines = if packing == Packing::None { Ok(whole) } else { crate::logs::open_packed(whole) };
+    let lines = if packing == Packing::None { Ok(whole) } else { crate::logs::open_packed(whole, false) };
     let mut lines = match lines {
         Ok(lines) => lines,
         Err(error) => return leave_out(error.to_string()),
