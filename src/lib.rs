@@ -4,6 +4,7 @@
 //! bytes into typed values that know where they stood, [`facts`] is what a host is, [`rules`] judge facts through the
 //! [`engine`], [`report`] merges and orders what they found, and [`render`] shows it.
 
+pub mod bundle;
 pub mod cli;
 pub mod collect;
 pub mod config;

@@ -151,7 +151,7 @@ impl<T> Sourced<T> {
 }
 
 /// Why something is not known. Never to be taken for "is not so".
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error)]
 #[error("{what}: {why}")]
 pub struct Unknown {
     /// What was wanted: `routes`, `/etc/kubernetes/pki/ca.key`.

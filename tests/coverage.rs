@@ -4,7 +4,6 @@
 //! `UPDATE=1 cargo test --test coverage` writes it anew.
 #![allow(clippy::disallowed_methods, reason = "a test lists its fixtures and writes the document when it is told to")]
 
-#[expect(dead_code, reason = "shared with the tests that run the fixtures")]
 mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};

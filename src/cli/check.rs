@@ -160,6 +160,7 @@ impl Arguments {
             kubernetes_version: settings.kubernetes_version.clone(),
             since: self.since,
             language,
+            map: self.format == Format::Html || self.outputs.iter().any(|output| output.format == Format::Html),
             phase: match self.phase {
                 Phase::Preflight => Some(card::Phase::Preflight),
                 Phase::Runtime => Some(card::Phase::Runtime),

@@ -55,6 +55,8 @@ pub fn of_report(report: &Report, fail_on: FailOn, fail_on_unknown: bool) -> Exi
     if report.findings.iter().any(|finding| finding.suppressed.is_none() && fails(finding.severity)) {
         Exit::Findings
     } else if !report.unopened.is_empty()
+        // Whatever the options: what was cut off may have held the fault.
+        || report.hosts.iter().any(|host| host.incomplete)
         || fail_on_unknown && (report.counts.unknown > 0 || !report.unjudged.is_empty() || !report.problems.is_empty())
     {
         Exit::Incomplete

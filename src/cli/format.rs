@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use crate::engine::Language;
 use crate::engine::run::Run;
 use crate::render::json::{lines, v1};
-use crate::render::{ci, comment, human};
+use crate::render::{ci, comment, html, human};
 
 /// How a report can be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,6 +24,8 @@ pub enum Format {
     Jsonl,
     /// A comment for a ticket
     Markdown,
+    /// One page that needs nothing else, to look through in a browser
+    Html,
     /// SARIF 2.1.0, for code scanning
     Sarif,
     /// A test report: a suite for each host, a failed case for each finding
@@ -100,6 +102,13 @@ pub fn render(run: &Run, format: Format, look: Look) -> Result<String, CliError>
         Format::Human | Format::Json => report.to_json().map_err(|error| unwritable(&error)),
         Format::Jsonl => lines::render(&report).map_err(|error| unwritable(&error)),
         Format::Markdown => Ok(comment::render(&report)),
+        Format::Html => Ok(html::render(&html::Content {
+            report: &report,
+            certificates: &run.report.certificates,
+            topology: run.topology.as_ref(),
+            language: look.language,
+            hidden: look.hidden,
+        })),
         Format::Sarif => Ok(ci::sarif::render(&report, &run.cards)),
         Format::Junit => ci::junit::render(&report, &run.report.passed).map_err(|error| unwritable(&error)),
         Format::Github => {

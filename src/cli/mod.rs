@@ -1,6 +1,8 @@
 //! The command line: arguments, one file for each subcommand, and the only code that writes to the terminal.
 
+mod bundle;
 mod check;
+mod collect;
 mod config;
 mod error;
 pub mod exit;
@@ -31,7 +33,7 @@ use terminal::Terminal;
 
 /// What is wrong with a Kubernetes host or HA cluster, with the evidence and a fix.
 ///
-/// Works on this host, on extracted host trees and on single log or configuration files; needs no apiserver and changes
+/// Works on this host, on bundles, on extracted host trees and on single log or configuration files; needs no apiserver and changes
 /// nothing.
 #[derive(Debug, Parser)]
 #[command(name = "k8sdoctor", version, max_term_width = 100, after_help = EXIT_HELP, propagate_version = true)]
@@ -60,6 +62,10 @@ enum Command {
     Check(check::Arguments),
     /// Show what the logs tell, by time: all known messages and all starts, of all hosts
     Logs(logs::Arguments),
+    /// Record what check would read into one file, without secrets, to be judged elsewhere
+    Collect(collect::Arguments),
+    /// Look into bundles
+    Bundle(bundle::Arguments),
     /// Say what a rule means, how to mend what it finds, and where that is documented
     Explain(explain::Arguments),
     /// List the rules
@@ -135,6 +141,8 @@ fn run(arguments: Vec<OsString>) -> Exit {
     let done = match cli.command {
         Command::Check(arguments) => check::run(&arguments, language, terminal),
         Command::Logs(arguments) => logs::run(&arguments, language, terminal),
+        Command::Collect(arguments) => collect::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments, language, terminal),
         Command::Rules(arguments) => rules::run(&arguments, language, terminal),
         Command::Topology(arguments) => topology::run(&arguments, terminal),

@@ -64,6 +64,24 @@ pub fn since(text: &str) -> Result<Since, String> {
         .map_err(|_| "expected how long ago, as 2h or 7d, or a time such as 2024-05-02T10:00:00Z".to_owned())
 }
 
+/// A number of bytes: `500000`, `20M`, `1.5G`, `64MiB`; the units are powers of 1024. Never 0.
+pub fn size(text: &str) -> Result<u64, String> {
+    let expected = || "expected bytes, or a number with a unit: 500K, 20M, 1.5G".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(expected()),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| expected())? * (1_u64 << shift) as f64;
+    // Beyond it no disk reaches, and no number of bytes is exact.
+    if (1.0..9e15).contains(&bytes) { Ok(bytes as u64) } else { Err(expected()) }
+}
+
 /// A Kubernetes release, as `1.34`; a leading `v` and a patch version are taken off. Releases older than all that are known
 /// and far newer ones are slips.
 pub fn kubernetes_version(text: &str) -> Result<String, String> {
@@ -135,6 +153,25 @@ mod tests {
             ("soon", None),
         ] {
             assert_eq!(duration(text).ok().map(|found| found.as_millis()), milliseconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("5", Some(5)),
+            ("20M", Some(20 << 20)),
+            ("1.5k", Some(1536)),
+            ("64MiB", Some(64 << 20)),
+            ("1 GB", Some(1 << 30)),
+            ("0", None),
+            ("-5", None),
+            ("", None),
+            ("M", None),
+            ("5x", None),
+            ("99999999T", None),
+        ] {
+            assert_eq!(size(text).ok(), expected, "{text}");
         }
     }
 

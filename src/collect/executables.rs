@@ -109,7 +109,7 @@ fn find(files: &Files, directories: &[String], name: &str) -> Fact<Option<String
         match files.is_executable(&path) {
             Ok(true) => return Ok(Some(path)),
             // A link that leads out of what a tree holds (/etc/alternatives) proves nothing; on the live host it is dead.
-            Ok(false) if !files.is_live() && is_dangling(files, &path) => {
+            Ok(false) if !files.is_of_live_host() && is_dangling(files, &path) => {
                 unknown.get_or_insert_with(|| Unknown::new(path, "a link to what is not part of this source"));
             }
             Ok(false) => {}

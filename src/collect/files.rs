@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use crate::origin::Span;
-use crate::source::{Entry, FileKind, Metadata, ReadError, ReadSeek, Source, SourceKind, SourceRef};
+use crate::source::{Entry, FileKind, Metadata, ReadError, Source, SourceKind, SourceRef};
 
 /// A text file of the host, as read.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,6 +75,12 @@ impl Files {
         self.kind() == SourceKind::Live
     }
 
+    /// Whether the answers are those of a live kernel: of this host's, or of a recording of one. What is not there was
+    /// not there then.
+    pub fn is_of_live_host(&self) -> bool {
+        self.is_live() || self.source.recording().is_some_and(|recording| recording.of == SourceKind::Live)
+    }
+
     /// A file's bytes.
     pub fn bytes(&self, path: &str) -> Result<Arc<Vec<u8>>, ReadError> {
         cached(&self.raw, path, || self.source.read(path).map(Arc::new))
@@ -135,11 +141,6 @@ impl Files {
             let mut closed = self.closed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             closed.entry(path.to_owned()).or_insert_with(|| error.clone());
         })
-    }
-
-    /// A file that can be read from any place on, for binary journals; not kept.
-    pub fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
-        self.source.open_seek(path)
     }
 
     /// The texts that were read so far, by the path that their origins give, for underlining.

@@ -19,8 +19,8 @@ use crate::origin::{Fact, Sourced};
 use crate::source::{SourceKind, SourceRef};
 
 /// What taking a host's facts needs beside its source.
-pub struct HostOptions<'a> {
-    pub scanner: &'a Scanner,
+#[derive(Debug, Clone)]
+pub struct HostOptions {
     pub scan: ScanOptions,
     /// None for no probes.
     pub probe_deadline: Option<Duration>,
@@ -28,18 +28,29 @@ pub struct HostOptions<'a> {
 }
 
 /// The facts of the host behind a source.
-pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
+pub fn collect(source: SourceRef, scanner: &Scanner, options: &HostOptions) -> Host {
+    collect_with(source, options, |files, scan| logs::collect(files, scanner, scan))
+}
+
+/// The facts of the host behind a source, with what `take_logs` makes of its logs.
+pub fn collect_with(
+    source: SourceRef,
+    options: &HostOptions,
+    take_logs: impl FnOnce(&Files, &ScanOptions) -> Logs + Send,
+) -> Host {
     let label = source.label().to_owned();
     let kind = source.kind();
     let files = Files::new(source);
-    let name = name(&files, &label);
+    let name = name_in(&files);
     let problems = Problems::new(name.as_str());
     let mut host = std::thread::scope(|scope| {
         // Logs take the longest by far, and need nothing of the rest.
-        let logs = scope.spawn(|| logs::collect(&files, options.scanner, &options.scan));
+        let logs = scope.spawn(|| take_logs(&files, &options.scan));
         let mut host = configuration(&files, &problems, name.clone(), &label);
         if let (SourceKind::Live, Some(deadline)) = (kind, options.probe_deadline) {
             host.probes = probes::take(probes::Plan::of(&host), &files, deadline);
+        } else if let Some(recorded) = files.source().recording().and_then(|recording| recording.probes.as_ref()) {
+            host.probes = recorded.clone();
         }
         host.logs = logs.join().unwrap_or_else(|_| Logs {
             left_out: vec![("logs".to_owned(), "the scanner failed; please report this".to_owned())],
@@ -52,6 +63,15 @@ pub fn collect(source: SourceRef, options: &HostOptions<'_>) -> Host {
         let message =
             "holds bytes that are not UTF-8: programs read something else there than what is meant, or nothing";
         problems.add(&text.path, Some(first), message, Some("mend the file".to_owned()));
+    }
+    if let Some(recording) = files.source().recording() {
+        for (path, why) in &recording.left_out {
+            problems.add(path, None, why.clone(), None);
+        }
+        if let Some(why) = &recording.incomplete {
+            problems.add(&label, None, why.clone(), Some("collect it again".to_owned()));
+            host.incomplete = true;
+        }
     }
     host.problems = problems.into_sorted();
     host.texts = files.texts_read();
@@ -85,6 +105,19 @@ fn add_refused(files: &Files, problems: &Problems) {
 fn process_file(path: &str) -> Option<&str> {
     let (pid, file) = path.strip_prefix("/proc/")?.split_once('/')?;
     pid.bytes().all(|byte| byte.is_ascii_digit()).then_some(file)
+}
+
+/// What a bundle says that its host is called, else what the host's files say.
+pub fn name_of(source: &SourceRef) -> String {
+    name_in(&Files::new(SourceRef::clone(source)))
+}
+
+fn name_in(files: &Files) -> String {
+    let recorded = files.source().recording().and_then(|recording| recording.host.as_ref());
+    match recorded.filter(|name| is_printable(name)) {
+        Some(name) => name.clone(),
+        None => name(files, files.source().label()),
+    }
 }
 
 /// /etc/hostname, else what the kernel says, else the source's last path component.
@@ -139,6 +172,8 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         name,
         source: label.to_owned(),
         kind: files.kind(),
+        of_live_host: files.is_of_live_host(),
+        incomplete: false,
         expected: crate::facts::expected::Expected::default(),
         network: network::collect(files, problems, &system.processes),
         names: names::collect(files, problems),

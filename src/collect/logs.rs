@@ -15,7 +15,7 @@ use super::Files;
 use crate::facts::log::Logs;
 use crate::logs::format::journal::JournalReader;
 use crate::logs::{LogInput, ScanOptions, Scanner, Tell};
-use crate::source::{FileKind, ReadError, SourceKind};
+use crate::source::{FileKind, ReadError, Source, SourceKind};
 
 const LOG: &str = "/var/log";
 /// More logs of one host are not read.
@@ -59,6 +59,11 @@ const DIRECTORIES: &[(&str, usize)] = &[
     ("/var/log/haproxy", 0),
     ("/var/log/keepalived", 0),
 ];
+/// Below it start scripts write `./log/etcd.log`.
+const HOME: &str = "/home/work";
+const HOME_DEPTH: usize = 3;
+/// Directories that are listed there.
+const HOME_LIMIT: usize = 200;
 /// An apiserver's audit log tells what users did, not what is wrong.
 const IGNORED: &[&str] = &["audit", "access"];
 
@@ -73,6 +78,20 @@ pub struct Discovered {
     pub left_out: Vec<(String, String)>,
 }
 
+/// Which logs are to be read, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub options: ScanOptions,
+    pub discovered: Discovered,
+}
+
+/// Looks for the host's logs, and for what their lines' times need to be understood.
+pub fn plan(files: &Files, options: &ScanOptions) -> Plan {
+    let options = host_options(files, options);
+    let discovered = discover(files, options.from_time());
+    Plan { options, discovered }
+}
+
 /// Scans the host's logs.
 pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs {
     if scanner.is_empty() {
@@ -83,34 +102,39 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
 
 /// Scans the host's logs and tells each event.
 pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, tell: Option<Tell<'_>>) -> Logs {
-    let options = host_options(files, options);
-    let discovered = discover(files, options.from_time());
+    let Plan { options, discovered } = plan(files, options);
     let mut inputs: Vec<LogInput<'_>> = discovered
         .paths
         .iter()
         .map(|path| {
             let open = || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
-            LogInput::lazy(files.source().display_path(path), Box::new(open))
+            let mut input = LogInput::lazy(files.source().display_path(path), Box::new(open));
+            input.modified = modified(files, path);
+            input
         })
         .collect();
     let mut left_out = discovered.left_out;
-    // On the live host journalctl knows best what is to be read.
-    if !files.is_live() || !journal::inputs(options.from_time(), &mut inputs, &mut left_out) {
+    let streams = files.source().recording().map_or(&[][..], |recording| &recording.streams);
+    // On the live host journalctl knows best what is to be read; what it said then is in its recording.
+    if streams.is_empty() && (!files.is_live() || !journal::inputs(options.from_time(), &mut inputs, &mut left_out)) {
         if files.is_live() && discovered.journals.is_empty() {
             left_out.push(("journal".to_owned(), journal::NO_JOURNALCTL.to_owned()));
         }
-        let units = (files.kind() != SourceKind::File).then_some(journal::UNITS);
         let from = options.from_time();
         inputs.extend(discovered.journals.iter().map(|path| {
-            let open = move || -> io::Result<Box<dyn io::Read + Send>> {
-                let file = files.open_seek(path).map_err(|error| io::Error::other(why(path, &error)))?;
-                Ok(Box::new(JournalReader::open(file, units, from)?))
-            };
+            let open = move || journal_lines(files.source(), path, from);
             let mut input = LogInput::lazy(files.source().display_path(path), Box::new(open));
             input.attribution = None;
             input.is_numbered = false;
             input
         }));
+    }
+    left_out.extend(files.source().recording().iter().flat_map(|recording| recording.streams_left_out.clone()));
+    for (name, path) in streams {
+        let open = move || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
+        let mut input = LogInput::lazy(name.clone(), Box::new(open));
+        input.attribution = None;
+        inputs.push(input);
     }
     let mut logs = scanner.scan_events(inputs, &options, tell);
     left_out.append(&mut logs.left_out);
@@ -118,10 +142,19 @@ pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, t
     logs
 }
 
+/// When a log was written last. Archives that were made to be the same each time give all files one date of long ago, which
+/// is none.
+fn modified(files: &Files, path: &str) -> Option<Timestamp> {
+    const KUBERNETES: i64 = 1_402_000_000; // June 2014: no log of it is older
+    let modified = files.metadata(path).ok()?.modified;
+    Timestamp::from_second(modified).ok().filter(|_| modified > KUBERNETES)
+}
+
 /// The options with what the host itself says of times.
 pub fn host_options(files: &Files, options: &ScanOptions) -> ScanOptions {
     let mut options = options.clone();
-    if files.is_live() {
+    options.since = options.since.or(files.source().recording().and_then(|recording| recording.since));
+    if files.is_of_live_host() {
         options.since = options.since.or(Some(LIVE_SINCE));
     }
     if files.kind() == SourceKind::File {
@@ -145,9 +178,28 @@ pub fn discover(files: &Files, from: Option<Timestamp>) -> Discovered {
         }
         found.directory("/var/log/nginx", 0, &|name| name.starts_with("error.log"));
         found.containers();
+        found.start_scripts();
     }
     found.binary_journals();
     found.finish(from)
+}
+
+/// The entries of a binary journal as lines of `journalctl -o export`.
+pub fn journal_lines(source: &dyn Source, path: &str, from: Option<Timestamp>) -> io::Result<Box<dyn io::Read + Send>> {
+    let units = (source.kind() != SourceKind::File).then_some(journal::UNITS);
+    let file = source.open_seek(path).map_err(|error| io::Error::other(why(path, &error)))?;
+    Ok(Box::new(JournalReader::open(file, units, from)?))
+}
+
+/// The live host's journal as streams of lines, each with what it is called, and why there is none.
+#[expect(clippy::type_complexity, reason = "two lists of pairs")]
+pub fn journal_streams(
+    from: Option<Timestamp>,
+) -> (Vec<(String, io::Result<Box<dyn io::Read + Send>>)>, Vec<(String, String)>) {
+    let mut left_out = Vec::new();
+    let mut inputs = Vec::new();
+    journal::inputs(from, &mut inputs, &mut left_out);
+    (inputs.into_iter().map(LogInput::into_lines).collect(), left_out)
 }
 
 struct Discovery<'f> {
@@ -205,6 +257,26 @@ impl Discovery<'_> {
                     .is_ok_and(|target| target.contains("/pods/") || target.starts_with("../pods"));
             if is_log(&entry.name) && !is_copy {
                 self.paths.insert(full);
+            }
+        }
+    }
+
+    fn start_scripts(&mut self) {
+        let mut pending = vec![(HOME.to_owned(), 0)];
+        let mut listed = 0;
+        while let Some((directory, depth)) = pending.pop() {
+            listed += 1;
+            if listed > HOME_LIMIT {
+                break;
+            }
+            let Ok(entries) = self.files.list(&directory) else { continue };
+            for entry in entries.iter().filter(|entry| entry.kind == FileKind::Directory) {
+                let path = format!("{directory}/{}", entry.name);
+                if matches!(entry.name.as_str(), "log" | "logs") {
+                    self.directory(&path, 0, &is_system_log);
+                } else if depth < HOME_DEPTH && !entry.name.starts_with('.') {
+                    pending.push((path, depth + 1));
+                }
             }
         }
     }
@@ -324,6 +396,8 @@ mod tests {
             "/var/log/kubernetes/kube-apiserver/kube-apiserver.INFO",
             "/var/log/nginx/error.log",
             "/var/log/containers/web_default_web-0123.log",
+            "/home/work/etcd/log/etcd.log",
+            "/home/work/kubernetes/master/log/kube-apiserver.log.1",
         ];
         let not = [
             "/var/log/auth.log",
@@ -331,6 +405,8 @@ mod tests {
             "/var/log/kubernetes/audit/audit.log",
             "/var/log/nginx/access.log",
             "/var/log/audit/audit.log",
+            "/home/work/web/log/access.log",
+            "/home/work/etcd/etcd.log",
         ];
         let mut source = MemorySource::new("m1");
         for path in tree.iter().chain(&not) {

@@ -2,8 +2,9 @@
 
 use super::{Files, Problems};
 use crate::facts::network::{HostsEntry, Names, ResolvConf};
-use crate::origin::{Fact, Origin, Sourced};
+use crate::origin::{Fact, Origin, Sourced, Unknown};
 use crate::parse::name_files;
+use crate::source::ReadError;
 
 /// What systemd-resolved writes for programs that are to ask its upstream servers themselves.
 const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
@@ -12,6 +13,7 @@ const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 /// on the live host, since every host has one and a tree without it was merely not given it.
 pub fn collect(files: &Files, problems: &Problems) -> Names {
     Names {
+        own: own(files),
         hosts: hosts(files, problems),
         resolv_conf: resolv_conf(files, problems, "/etc/resolv.conf"),
         systemd_resolved: match files.exists(RESOLVED) {
@@ -27,10 +29,22 @@ pub fn collect(files: &Files, problems: &Problems) -> Names {
     }
 }
 
+fn own(files: &Files) -> Fact<String> {
+    let named = |path| -> Result<Option<String>, ReadError> {
+        let text = files.line(path)?;
+        Ok(text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned))
+    };
+    match named("/etc/hostname").or_else(|error| named("/proc/sys/kernel/hostname").map_err(|_| error)) {
+        Ok(Some(name)) => Ok(name),
+        Ok(None) => Err(Unknown::new("/etc/hostname", "it is empty")),
+        Err(error) => Err(error.unknown()),
+    }
+}
+
 fn hosts(files: &Files, problems: &Problems) -> Fact<Vec<HostsEntry>> {
     let file = match files.text("/etc/hosts") {
         Ok(file) => file,
-        Err(error) if error.is_absent() && files.is_live() => return Ok(Vec::new()),
+        Err(error) if error.is_absent() && files.is_of_live_host() => return Ok(Vec::new()),
         Err(error) => return Err(error.unknown()),
     };
     let (rows, found) = name_files::hosts(&file.text);

@@ -36,7 +36,7 @@ pub fn collect(files: &Files, problems: &Problems, processes: &Fact<Vec<Process>
         .map_err(|error| error.unknown());
     let rows_v6 = tables.rows_v6(problems, "ipv6_route", proc_net::ipv6_route);
 
-    let answer = if files.is_live() { answered_addresses() } else { None };
+    let answer = addresses(files);
     let (origin, by_interface) = match answer {
         Some(addresses) => (Origin::answer("getifaddrs"), addresses),
         None => {
@@ -154,6 +154,15 @@ fn sockets(files: &Files, path: &str) -> Result<String, ReadError> {
             Ok(String::from_utf8_lossy(&head).into_owned())
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Addresses by interface as the kernel answers, or answered when the host was recorded; none when only its files tell.
+pub fn addresses(files: &Files) -> Option<BTreeMap<String, Vec<IpNet>>> {
+    match files.source().recording() {
+        Some(recording) => recording.addresses.clone(),
+        None if files.is_live() => answered_addresses(),
+        None => None,
     }
 }
 
@@ -279,7 +288,7 @@ fn holders(
     processes: &[Process],
     mut wanted: BTreeSet<u64>,
 ) -> BTreeMap<u64, ListenerProcess> {
-    let reader = if files.is_live() && tables.directory == "/proc/net" { "self" } else { "1" };
+    let reader = if files.is_of_live_host() && tables.directory == "/proc/net" { "self" } else { "1" };
     let namespace =
         files.read_link(&format!("/proc/{reader}/ns/net")).ok().and_then(|target| link_inode(&target, "net"));
     let mut found = BTreeMap::new();

@@ -44,7 +44,7 @@ pub fn collect(files: &Files, problems: &Problems) -> Fact<Vec<Process>> {
     if pids.is_empty() {
         return Err(Unknown::new(WHAT, "no process is part of this source"));
     }
-    if files.is_live() && pids.first() != Some(&1) {
+    if files.is_of_live_host() && pids.first() != Some(&1) {
         return Err(Unknown::new(WHAT, "only those of this user are shown").with_remedy("run as root"));
     }
     if pids.len() > PROCESS_LIMIT {

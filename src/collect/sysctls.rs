@@ -77,7 +77,7 @@ pub fn collect(files: &Files, keys: &[&str]) -> BTreeMap<String, Fact<String>> {
 
 fn holds_group(files: &Files, key: &str) -> bool {
     let group = format!("/proc/sys/{}", key.split('.').next().unwrap_or_default());
-    let wanted = if files.is_live() { 1 } else { WHOLE_GROUP };
+    let wanted = if files.is_of_live_host() { 1 } else { WHOLE_GROUP };
     files.list(&group).is_ok_and(|entries| entries.len() >= wanted)
 }
 

@@ -203,7 +203,7 @@ fn swaps(files: &Files, problems: &Problems) -> Fact<Vec<Swap>> {
     const PATH: &str = "/proc/swaps";
     let file = match files.text(PATH) {
         Ok(file) => file,
-        Err(error) if error.is_absent() && files.is_live() => return Ok(Vec::new()),
+        Err(error) if error.is_absent() && files.is_of_live_host() => return Ok(Vec::new()),
         Err(error) => return Err(error.unknown()),
     };
     let (rows, found) = proc_system::swaps(&file.text);

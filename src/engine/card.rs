@@ -96,6 +96,10 @@ pub struct LogRule {
     /// The state that it tells of outlasts the message (a damaged disk): it stays a finding when nothing repeats it.
     #[serde(default)]
     pub lasting: bool,
+    /// What a command printed, or an effect of many faults: taken for evidence only in a log that is given alone, when its
+    /// lines say nothing more certain.
+    #[serde(default)]
+    pub hint: bool,
     /// Whole lines as the component wrote them.
     pub examples: Vec<String>,
     /// Lines that look alike and must not match.

@@ -1,7 +1,8 @@
 //! Conditions of cards in CEL over the facts document: `host` is the host's facts as JSON, where a fact that is not known is
 //! absent; an expression that needs an absent fact is unknown, never false.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cel::{Context, ExecutionError, Program, Value};
 use serde_json::Value as Json;
@@ -13,20 +14,22 @@ use crate::origin::{Origin, Unknown};
 
 /// A host's facts as CEL sees them.
 pub struct FactsDocument {
-    host: Value,
+    /// Copying the facts of a host into a context costs more than most expressions do: it is done once, and each
+    /// evaluation has a scope of its own in it.
+    root: Context<'static, 'static>,
 }
 
 impl FactsDocument {
     pub fn of(host: &Host) -> FactsDocument {
         let mut json = serde_json::to_value(host).unwrap_or(Json::Null);
         settle(&mut json);
-        FactsDocument { host: cel::to_value(json).unwrap_or(Value::Null) }
+        let mut root = Context::default();
+        root.add_variable_from_value("host", cel::to_value(json).unwrap_or(Value::Null));
+        FactsDocument { root }
     }
 
-    fn context(&self) -> Context<'static, 'static> {
-        let mut context = Context::default();
-        context.add_variable_from_value("host", self.host.clone());
-        context
+    fn context(&self) -> Context<'_, 'static> {
+        self.root.new_inner_scope()
     }
 }
 
@@ -133,11 +136,23 @@ fn truth(expression: &str, context: &Context<'_, '_>) -> Result<bool, Unknown> {
 }
 
 fn evaluate(expression: &str, context: &Context<'_, '_>) -> Result<Value, Unknown> {
-    let program = Program::compile(expression).map_err(|error| Unknown::new(expression, error.to_string()))?;
+    let program = compiled(expression).map_err(|error| Unknown::new(expression, error))?;
     program.execute(context).map_err(|error| match error {
         ExecutionError::NoSuchKey(key) => Unknown::new(key.as_str(), Unknown::NO_FACT),
         error => Unknown::new(expression, error.to_string()),
     })
+}
+
+/// Each expression is compiled once, however many hosts and items it judges.
+fn compiled(expression: &str) -> Result<Arc<Program>, String> {
+    static PROGRAMS: OnceLock<Mutex<HashMap<String, Arc<Program>>>> = OnceLock::new();
+    let programs = PROGRAMS.get_or_init(Mutex::default);
+    if let Some(known) = programs.lock().unwrap_or_else(PoisonError::into_inner).get(expression) {
+        return Ok(known.clone());
+    }
+    let program = Arc::new(Program::compile(expression).map_err(|error| error.to_string())?);
+    programs.lock().unwrap_or_else(PoisonError::into_inner).insert(expression.to_owned(), program.clone());
+    Ok(program)
 }
 
 fn origin(expression: &str, context: &Context<'_, '_>) -> Option<Origin> {

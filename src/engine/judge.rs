@@ -7,7 +7,7 @@ use super::card::{Card, Detect};
 use super::card_set::CardSet;
 use super::condition::{self, FactsDocument};
 use super::verdict::{Draft, Outcome, Verdict};
-use super::{causes, log_rules, merge};
+use super::{causes, dialect, log_rules, merge};
 use crate::facts::Host;
 use crate::report::{Counts, Finding, Severity, Unjudged};
 use crate::rules::{self, Context, Detector, Judge};
@@ -66,33 +66,45 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         drafts_of.push((card, drafts));
     }
     drop_brief(&mut drafts_of, &mut judgement.counts);
-    let findings = drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
+    let mut findings: Vec<Finding> =
+        drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
+    dialect::translate(&mut findings, context.cluster);
     judgement.findings = causes::explain(findings, cards);
     judgement
 }
 
-/// What an excerpt hints at only is no finding beside what its messages say for certain.
+/// What an excerpt hints at only is no finding beside what its messages say for certain; a mere note beside an alarm
+/// neither.
 fn drop_brief(drafts_of: &mut [(&Card, Vec<(String, Draft)>)], counts: &mut Counts) {
-    let is_alarm = |card: &Card, draft: &Draft| {
-        !draft.brief && !draft.over && draft.severity.unwrap_or(card.severity) > Severity::Info
-    };
-    let certain: BTreeSet<String> = drafts_of
-        .iter()
-        .flat_map(|(card, drafts)| drafts.iter().filter(|(_, draft)| is_alarm(card, draft)))
-        .map(|(host, _)| host.clone())
-        .collect();
-    for (_, drafts) in drafts_of.iter_mut().filter(|(_, drafts)| drafts.iter().any(|(_, draft)| draft.brief)) {
-        let is_sure = |host: &String| drafts.iter().any(|(of, draft)| of == host && !draft.brief);
-        let dropped: BTreeSet<String> = drafts
+    let alarming = |brief_too: bool| -> BTreeSet<String> {
+        drafts_of
             .iter()
-            .map(|(host, _)| host)
-            .filter(|host| certain.contains(*host) && !is_sure(host))
-            .cloned()
-            .collect();
-        drafts.retain(|(host, _)| !dropped.contains(host));
-        counts.failed -= dropped.len();
-        counts.not_applicable += dropped.len();
+            .flat_map(|(card, drafts)| drafts.iter().filter(|(_, draft)| is_alarm(card, draft)))
+            .filter(|(_, draft)| brief_too || !draft.brief)
+            .map(|(host, _)| host.clone())
+            .collect()
+    };
+    let (certain, any) = (alarming(false), alarming(true));
+    for (card, drafts) in drafts_of.iter_mut().filter(|(_, drafts)| drafts.iter().any(|(_, draft)| draft.brief)) {
+        let before = failed_hosts(drafts);
+        let sure: BTreeSet<String> =
+            drafts.iter().filter(|(_, draft)| !draft.brief).map(|(host, _)| host.clone()).collect();
+        drafts.retain(|(host, draft)| {
+            let beside = if is_alarm(card, draft) { &certain } else { &any };
+            !draft.brief || sure.contains(host) || !beside.contains(host)
+        });
+        let dropped = before - failed_hosts(drafts);
+        counts.failed -= dropped;
+        counts.not_applicable += dropped;
     }
+}
+
+fn is_alarm(card: &Card, draft: &Draft) -> bool {
+    !draft.over && draft.severity.unwrap_or(card.severity) > Severity::Info
+}
+
+fn failed_hosts(drafts: &[(String, Draft)]) -> usize {
+    drafts.iter().map(|(host, _)| host).collect::<BTreeSet<_>>().len()
 }
 
 fn judge_host(

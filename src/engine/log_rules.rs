@@ -1,12 +1,12 @@
 //! From what the scanner matched to drafts of findings.
 
-use super::card::Card;
+use super::card::{Card, Detect};
 use super::condition::{FactsDocument, holds_for_log};
-use super::verdict::{Draft, Verdict};
+use super::verdict::{Draft, Outcome, Verdict};
 use crate::facts::Host;
-use crate::logs::LogPattern;
-use crate::origin::Origin;
-use crate::report::{Confidence, Evidence, EvidenceKind, Occurrences, Severity};
+use crate::logs::{LogPattern, attribute_path};
+use crate::origin::{Origin, Unknown};
+use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -40,6 +40,9 @@ pub fn judge(
     let mut found = false;
     for hit in host.logs.hits.iter().filter(|hit| hit.rule == card.id) {
         let Some(rule) = card.logs.get(hit.pattern) else { continue };
+        if rule.hint && host.kind != SourceKind::File {
+            continue;
+        }
         let mut draft = Draft::new();
         draft.values.extend(rule.values.clone());
         draft.values.extend(hit.captures.clone());
@@ -81,21 +84,36 @@ pub fn judge(
             origin,
             first.map(|line| line.text.clone()).unwrap_or_default(),
         );
-        evidence.occurrences = Some(Occurrences {
-            count: hit.count,
-            first: hit.first.clone(),
-            last: hit.last.clone(),
-            ongoing: hit.ongoing,
-            lines: hit.lines.clone(),
-        });
-        draft.brief = hit.brief;
-        if hit.brief {
+        evidence.occurrences = Some(hit.occurrences());
+        draft.brief = hit.brief || rule.hint;
+        if draft.brief {
             draft.confidence = Some(Confidence::Low);
         }
         verdict.fail(draft.evidence(evidence));
     }
-    // A log that was read and says nothing of it speaks for the host, when the card has no other way to know.
-    if !found && !host.logs.scanned.is_empty() && card.detect == [super::card::Detect::Log] {
-        verdict.pass();
+    // What its logs are silent of did not happen, when the card has no other way to know: nothing could be asked.
+    let knows_otherwise = card.detect.iter().any(|way| !matches!(way, Detect::Log | Detect::Live));
+    if found || knows_otherwise || verdict.outcome() != Outcome::NotApplicable {
+        return;
     }
+    match unread(card, host) {
+        Some(unknown) => verdict.unknown(unknown),
+        None if !host.logs.scanned.is_empty() => verdict.pass(),
+        None => {}
+    }
+}
+
+/// A log that is there, could not be read at all, and might hold what the card looks for.
+fn unread(card: &Card, host: &Host) -> Option<Unknown> {
+    let may_write = |program: &str| {
+        card.logs.iter().any(|rule| rule.components.is_empty() || rule.components.iter().any(|it| it == program))
+    };
+    host.logs
+        .left_out
+        .iter()
+        // Of /var/log itself and of the journal it says what the host has none of, or what is too old to be asked for.
+        .filter(|(path, _)| path.starts_with('/') && path != "/var/log")
+        .filter(|(path, _)| host.logs.scanned.iter().all(|log| log.path != *path))
+        .find(|(path, _)| !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program)))
+        .map(|(path, why)| Unknown::new(path.as_str(), why.as_str()))
 }

@@ -24,7 +24,7 @@ pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
                 }
         });
         match same {
-            Some((_, known)) => absorb(known, draft),
+            Some((_, known)) => absorb(card, known, draft),
             None => groups.push((host, draft)),
         }
     }
@@ -32,7 +32,8 @@ pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
 }
 
 /// Adds a draft to one about the same. Configuration speaks before logs: its texts and values win.
-fn absorb(known: &mut Draft, other: Draft) {
+fn absorb(card: &Card, known: &mut Draft, other: Draft) {
+    let severity = severity_of(card, known).max(severity_of(card, &other));
     let (strong, weak) = if rank(known) <= rank(&other) { (known.clone(), other) } else { (other, known.clone()) };
     *known = strong;
     known.subject = known.subject.take().or(weak.subject);
@@ -56,8 +57,17 @@ fn absorb(known: &mut Draft, other: Draft) {
     }
     known.over &= weak.over;
     known.brief &= weak.brief;
-    known.severity = known.severity.max(weak.severity);
+    known.severity = Some(severity);
     known.confidence = known.confidence.max(weak.confidence);
+}
+
+/// What is over is only worth knowing; a severity that the user set wins over a message's own.
+fn severity_of(card: &Card, draft: &Draft) -> Severity {
+    match draft.severity {
+        _ if draft.over => Severity::Info,
+        Some(own) if !card.severity_is_set => own,
+        _ => card.severity,
+    }
 }
 
 /// 0 for what points at configuration, more for what only reports its effect.
@@ -77,6 +87,7 @@ fn rank(draft: &Draft) -> u8 {
 }
 
 fn finding(card: &Card, draft: Draft) -> Finding {
+    let severity = severity_of(card, &draft);
     let mut values = draft.values;
     // A message that names the program that is at fault says more than the card's component.
     values.entry("component".to_owned()).or_insert_with(|| card.component.clone());
@@ -102,11 +113,7 @@ fn finding(card: &Card, draft: Draft) -> Finding {
     let confidence = if kinds.len() > 1 { Confidence::High } else { draft.confidence.unwrap_or(Confidence::Medium) };
     Finding {
         rule: card.id.clone(),
-        severity: match draft.severity {
-            _ if draft.over => Severity::Info,
-            Some(own) if !card.severity_is_set => own,
-            _ => card.severity,
-        },
+        severity,
         component: card.component.clone(),
         title,
         hosts: draft.hosts,

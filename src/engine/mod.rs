@@ -6,6 +6,7 @@ mod card_set;
 pub mod causes;
 pub mod check;
 pub mod condition;
+mod dialect;
 pub mod judge;
 mod log_rules;
 mod merge;

@@ -11,6 +11,7 @@ use crate::collect::TextFile;
 use crate::engine::card::Phase;
 use crate::engine::{CardSet, Language};
 use crate::facts::expected::Expected;
+use crate::facts::topology::map::Topology;
 use crate::report::{Report, Severity};
 
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub language: Language,
     /// Only the rules of this phase; preflight judges a host that is no node yet.
     pub phase: Option<Phase>,
+    /// Whether the run also gives the map of the cluster.
+    pub map: bool,
     /// What a configuration says of rules and components, by name; a rule's own entry counts before its component's.
     pub rules: BTreeMap<String, RuleSetting>,
     /// What is expected of every host; roles are by host in `roles`.
@@ -68,6 +71,7 @@ impl Default for RunOptions {
             expected: Expected::default(),
             roles: BTreeMap::new(),
             host_name: None,
+            map: false,
         }
     }
 }
@@ -79,4 +83,6 @@ pub struct Run {
     pub texts: BTreeMap<String, BTreeMap<String, Arc<TextFile>>>,
     /// The rules that were judged.
     pub cards: Arc<CardSet>,
+    /// When the options asked for it.
+    pub topology: Option<Topology>,
 }

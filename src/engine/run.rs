@@ -11,7 +11,7 @@ use super::judge::judge;
 pub use super::options::{RuleSetting, Run, RunOptions};
 use crate::collect::{host, own_cards};
 use crate::facts::expected::Expected;
-use crate::facts::topology::map::roles;
+use crate::facts::topology::map::{self, roles};
 use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
@@ -70,8 +70,8 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
 }
 
 fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: Timestamp) -> Result<Run, RunError> {
-    let at = options.at.unwrap_or(began);
-    let (cluster, unopened) = gather_with(scanner, options, at)?;
+    let (cluster, unopened) = gather_with(scanner, options, began)?;
+    let at = cluster.at;
     let context =
         Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
     let judged = judge(cards, &context);
@@ -90,19 +90,26 @@ fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: T
         passed: judged.passed,
         seconds: (crate::collect::now().as_microsecond() - began.as_microsecond()) as f64 / 1e6,
     };
+    let topology = options.map.then(|| map::of(&cluster));
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts, cards: Arc::clone(cards) })
+    Ok(Run { report, texts, cards: Arc::clone(cards), topology })
 }
 
 /// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.
 pub fn gather(options: &RunOptions) -> Result<(Cluster, Vec<Unopened>), RunError> {
     let none = Scanner::new(Vec::new()).map_err(patterns_error)?;
-    gather_with(&none, options, options.at.unwrap_or_else(crate::collect::now))
+    gather_with(&none, options, crate::collect::now())
 }
 
-fn gather_with(scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Result<(Cluster, Vec<Unopened>), RunError> {
+/// `began` is what dates are judged against when neither the user nor the evidence says when.
+fn gather_with(
+    scanner: &Scanner,
+    options: &RunOptions,
+    began: Timestamp,
+) -> Result<(Cluster, Vec<Unopened>), RunError> {
     let (sources, unopened) = open(options)?;
+    let at = options.at.or_else(|| taken_at(&sources)).unwrap_or(began);
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
     let mut hosts = collect(sources, scanner, options, at);
     make_names_distinct(&mut hosts, &names);
@@ -191,12 +198,18 @@ pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened
     Ok((sources, unopened.collect()))
 }
 
+/// When the evidence was taken, when all of it says so: a bundle is judged as of that time. The latest, so that nothing of
+/// it lies in the future.
+fn taken_at(sources: &[SourceRef]) -> Option<Timestamp> {
+    let times: Option<Vec<Timestamp>> = sources.iter().map(|source| source.recording()?.at).collect();
+    times?.into_iter().max()
+}
+
 /// Hosts side by side, as many as there are CPUs at a time.
 fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
     // On the live host the collector itself looks back a day and no more, unless the user says otherwise.
     let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
-    let host_options =
-        host::HostOptions { scanner, scan, probe_deadline: options.probe.then_some(options.timeout), at };
+    let host_options = host::HostOptions { scan, probe_deadline: options.probe.then_some(options.timeout), at };
     let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let mut hosts = Vec::with_capacity(sources.len());
     for chunk in sources.chunks(width) {
@@ -206,7 +219,7 @@ fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at:
                 .map(|source| {
                     let source = Arc::clone(source);
                     let host_options = &host_options;
-                    scope.spawn(move || host::collect(source, host_options))
+                    scope.spawn(move || host::collect(source, scanner, host_options))
                 })
                 .collect();
             running.into_iter().map(|host| host.join()).collect::<Vec<_>>()
@@ -260,5 +273,11 @@ fn certificates(host: &Host) -> Vec<CertificateSummary> {
 }
 
 fn summary(host: &Host) -> HostSummary {
-    HostSummary { name: host.name.clone(), source: host.source.clone(), kind: host.kind, roles: roles(host) }
+    HostSummary {
+        name: host.name.clone(),
+        source: host.source.clone(),
+        kind: host.kind,
+        incomplete: host.incomplete,
+        roles: roles(host),
+    }
 }

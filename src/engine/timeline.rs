@@ -175,15 +175,18 @@ pub fn follow(options: &RunOptions, history: bool, tell: &mut dyn FnMut(Follow) 
         if !events.is_empty() && !tell(Follow::Events(events)) {
             return Ok(());
         }
-        news = follower.next();
+        news = follower.wait();
     }
 }
 
 /// Holds back what was told a moment ago, and tells from time to time how often it was repeated.
 #[derive(Debug, Default)]
 struct Repeats {
-    told: BTreeMap<(Option<String>, String, String), (Timestamp, Option<Event>)>,
+    told: BTreeMap<Said, (Timestamp, Option<Event>)>,
 }
+
+/// Program, rule and title.
+type Said = (Option<String>, String, String);
 
 /// An event is told again after so many seconds.
 const QUIET: i64 = 60;

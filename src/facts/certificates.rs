@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::origin::{Fact, Origin};
 
@@ -22,7 +22,7 @@ pub struct CertificateFile {
     pub problems: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     pub subject: String,
     pub issuer: String,
@@ -50,11 +50,12 @@ pub struct Certificate {
     /// Subject and authority key identifiers, lower-case hex.
     pub subject_key_id: Option<String>,
     pub authority_key_id: Option<String>,
+    /// Left out of what is written as JSON, and so empty in what is read back; `collect::probes` records it apart.
     #[serde(skip)]
     pub der: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtendedKeyUsage {
     pub any: bool,
     pub server_auth: bool,

@@ -28,6 +28,10 @@ pub struct Host {
     pub name: String,
     pub source: String,
     pub kind: SourceKind,
+    /// This host itself, or a recording of one that was: what it lacks was not there.
+    pub of_live_host: bool,
+    /// The source says that it lacks some of what it was to hold: nothing that is not found says anything.
+    pub incomplete: bool,
     /// What the operator says of it.
     pub expected: Expected,
     pub network: Fact<Network>,
@@ -83,9 +87,12 @@ impl Host {
             name: name.to_owned(),
             source: name.to_owned(),
             kind: SourceKind::Tree,
+            of_live_host: false,
+            incomplete: false,
             expected: Expected::default(),
             network: unknown("network"),
             names: Names {
+                own: unknown("/etc/hostname"),
                 hosts: unknown("/etc/hosts"),
                 resolv_conf: unknown("/etc/resolv.conf"),
                 nsswitch_hosts: unknown("/etc/nsswitch.conf"),

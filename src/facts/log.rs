@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::report::LogLine;
+use crate::report::{LogLine, Occurrences};
 
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Logs {
@@ -43,8 +43,24 @@ pub struct LogHit {
     pub ongoing: Option<bool>,
     /// Times that the program started between first and last.
     pub restarts: u64,
+    /// Programs of a node that started between first and last, with how often; `kernel` is a boot.
+    pub restarted: BTreeMap<String, u64>,
     /// Up to three.
     pub lines: Vec<LogLine>,
     /// In an excerpt, which can't show that it goes on for as long or occurs as often as the rule demands.
     pub brief: bool,
+}
+
+impl LogHit {
+    /// What a finding's evidence says of it.
+    pub fn occurrences(&self) -> Occurrences {
+        Occurrences {
+            count: self.count,
+            first: self.first.clone(),
+            last: self.last.clone(),
+            ongoing: self.ongoing,
+            restarted: self.restarted.clone(),
+            lines: self.lines.clone(),
+        }
+    }
 }

@@ -69,6 +69,8 @@ pub struct ListenerProcess {
 /// Name resolution as the host's files configure it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Names {
+    /// The host's own name as it has it, from /etc/hostname or /proc/sys/kernel/hostname.
+    pub own: Fact<String>,
     /// /etc/hosts: address and the names that stand for it, each line.
     pub hosts: Fact<Vec<HostsEntry>>,
     pub resolv_conf: Fact<ResolvConf>,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::certificates::Certificate;
 use crate::origin::{Fact, Unknown};
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Probes {
     /// False with `--no-probe`, and for every source but the live host.
     pub taken: bool,
@@ -23,7 +23,7 @@ pub struct Probes {
     pub names: BTreeMap<String, Fact<Vec<std::net::IpAddr>>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectAnswer {
     /// `HOST:PORT` as dialled.
     pub target: String,
@@ -34,7 +34,7 @@ pub struct ConnectAnswer {
     pub elapsed_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "detail")]
 pub enum ConnectOutcome {
     Connected,
@@ -45,7 +45,7 @@ pub enum ConnectOutcome {
     Other(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TlsAnswer {
     pub target: String,
     /// The name or address that the client verifies: what it dials, or its tls-server-name.
@@ -60,7 +60,7 @@ pub struct TlsAnswer {
     pub failure: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EtcdAnswer {
     /// `https://10.0.0.1:2379`.
     pub endpoint: String,
@@ -70,7 +70,7 @@ pub struct EtcdAnswer {
     pub status: Fact<EtcdStatus>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdMember {
     /// Lower-case hex.
     pub id: String,
@@ -81,7 +81,7 @@ pub struct EtcdMember {
     pub is_learner: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdStatus {
     pub member_id: String,
     pub cluster_id: String,
@@ -94,7 +94,7 @@ pub struct EtcdStatus {
     pub errors: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiserverAnswer {
     /// `https://10.0.0.1:6443`.
     pub endpoint: String,
@@ -103,7 +103,7 @@ pub struct ApiserverAnswer {
     pub version: Fact<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DockerAnswer {
     pub version: String,
     pub cgroup_driver: Option<String>,
@@ -115,7 +115,7 @@ pub struct DockerAnswer {
     pub images: Fact<Vec<String>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CriAnswer {
     pub socket: String,
     /// `containerd 1.7.2`.
@@ -136,6 +136,12 @@ pub const TLS_ALERT: &str = "TLS alert";
 
 /// How a connection that was taken and dropped is put into words: a proxy with nobody behind it does so.
 pub const HUNG_UP: &str = "the connection during the handshake";
+
+/// How an answer that is no TLS is put into words, before its first line.
+pub const PLAIN_TEXT: &str = "answered in plain text: ";
+
+/// What is said of a server that was asked in plain HTTP and speaks TLS.
+pub const TALKS_TLS: &str = "answered in TLS";
 
 impl Probes {
     /// What a rule says that needs an answer when none was asked.

@@ -86,6 +86,8 @@ pub enum UnitProblemKind {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Script {
     pub path: String,
+    /// rc.local or an `@reboot` line of root's crontab runs it.
+    pub at_boot: bool,
     pub variables: BTreeMap<String, Sourced<String>>,
     /// Commands that run a known component, with variables filled in where the script defines them.
     pub commands: Vec<CommandLine>,

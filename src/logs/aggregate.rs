@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::pattern::LogPattern;
+use super::program;
 use super::redact::redact;
 use super::time::Stamp;
 use crate::facts::log::LogHit;
@@ -311,6 +312,10 @@ pub(crate) fn hits(
             }
             _ => 0,
         };
+        let restarted = match (first, last) {
+            (Some(first), Some(last)) => restarted(&programs, first, last),
+            _ => BTreeMap::new(),
+        };
         let mut lines: Vec<(Option<Stamp>, &str, &RawLine)> = Vec::new();
         let of_best = parts.iter().filter(|part| part.log == best);
         let of_others = parts.iter().filter(|part| part.log != best && logs[part.log].copy_of.is_none());
@@ -333,6 +338,7 @@ pub(crate) fn hits(
                 last: last.and_then(Stamp::rfc3339),
                 ongoing: ongoing(ended, last, log.as_ref()),
                 restarts,
+                restarted,
                 lines: lines.map(|(_, (_, path, line))| line.shown(path)).collect(),
                 brief,
             },
@@ -426,6 +432,19 @@ fn programs(logs: &[Folded]) -> HashMap<Program, ProgramLog> {
         log.starts.dedup_by(|later, earlier| later.seconds_since(*earlier) < SAME_START);
     }
     programs
+}
+
+/// What of a node's own programs started after `first` until `last`.
+fn restarted(programs: &HashMap<Program, ProgramLog>, first: Stamp, last: Stamp) -> BTreeMap<String, u64> {
+    programs
+        .iter()
+        .filter_map(|(program, log)| Some((program.as_deref().filter(|name| program::is_of_node(name))?, log)))
+        .filter_map(|(program, log)| {
+            let meanwhile = |start: &&Stamp| start.absolute == first.absolute && first < **start && **start <= last;
+            let count = log.starts.iter().filter(meanwhile).count() as u64;
+            (count > 0).then(|| (program.to_owned(), count))
+        })
+        .collect()
 }
 
 /// The log itself, for lines that do not say who wrote them.

@@ -14,7 +14,7 @@ const MAGIC_LENGTH: usize = 9;
 pub(crate) const BINARY_JOURNAL: &str = "a binary journal; give the output of `journalctl --file` instead";
 
 /// Opens a log whatever it is packed in, up to twice (an exported journal that is compressed).
-pub(crate) fn open(reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+pub fn open(reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut reader = reader;
     for _ in 0..2 {
         let (magic, whole) = peek(reader)?;

@@ -22,6 +22,7 @@ mod scan;
 mod time;
 mod timeline;
 
+pub use decompress::open as open_packed;
 pub use pattern::{LogPattern, PatternError};
 pub use program::{Attribution, attribute_path, canonical};
 pub use scan::{Cost, EventKind, LineMatch, LogEvent, LogInput, ScanOptions, Scanner, Tell};

@@ -204,6 +204,23 @@ pub(crate) const STARTS: &[(Option<&str>, &str)] = &[
     ),
 ];
 
+/// Whether it is one of the programs that make a host a node; `kernel` starts when the host does.
+pub(crate) fn is_of_node(program: &str) -> bool {
+    const PROGRAMS: &[&str] = &[
+        "etcd",
+        "kubelet",
+        "dockerd",
+        "containerd",
+        "crio",
+        "cri-dockerd",
+        "haproxy",
+        "keepalived",
+        "nginx",
+        "kernel",
+    ];
+    PROGRAMS.contains(&program) || program.starts_with("kube-") || program.starts_with("flannel")
+}
+
 /// The program whose unit systemd says it started.
 pub(crate) fn started_unit(unit: &str) -> Option<Cow<'_, str>> {
     match unit {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
+use super::decompress;
 use super::feed::{Buffer, Feed};
 use super::literals::Literal;
 use super::matching::{Event, Worker};
@@ -32,6 +33,8 @@ pub struct LogInput<'a> {
     pub attribution: Option<Attribution>,
     /// False for what has no lines that a reader could count: a journal.
     pub is_numbered: bool,
+    /// When it was last written, where that is known: no line is later, which tells the year of times without one.
+    pub modified: Option<Timestamp>,
     open: Open<'a>,
 }
 
@@ -44,7 +47,12 @@ impl<'a> LogInput<'a> {
     /// Opened only when its turn comes.
     pub fn lazy(path: impl Into<String>, open: Open<'a>) -> LogInput<'a> {
         let path = path.into();
-        LogInput { attribution: program::attribute_path(&path), path, is_numbered: true, open }
+        LogInput { attribution: program::attribute_path(&path), path, is_numbered: true, modified: None, open }
+    }
+
+    /// The path and the log's lines as they are scanned: unpacked, an exported journal as text.
+    pub fn into_lines(self) -> (String, io::Result<Box<dyn Read + Send>>) {
+        (self.path, (self.open)().and_then(decompress::open))
     }
 }
 
@@ -373,6 +381,7 @@ struct Job<'a> {
     path: String,
     attribution: Option<Attribution>,
     is_numbered: bool,
+    modified: Option<Timestamp>,
     /// An older part of the log is there.
     has_older: bool,
     feed: Mutex<FeedState<'a>>,
@@ -386,6 +395,7 @@ impl<'a> Job<'a> {
             path: input.path,
             attribution: input.attribution,
             is_numbered: input.is_numbered,
+            modified: input.modified,
             has_older,
             feed: Mutex::new(FeedState::Waiting(Some(input.open))),
             done: Mutex::default(),
@@ -413,7 +423,7 @@ impl Shared<'_, '_> {
                         None => Err(io::Error::other("not read")),
                     };
                     *state = match opened {
-                        Ok(reader) => FeedState::Open(Feed::new(reader, self.clock(), self.options.limit)),
+                        Ok(reader) => FeedState::Open(Feed::new(reader, self.clock(job), self.options.limit)),
                         Err(error) => FeedState::Failed(error.to_string()),
                     };
                 }
@@ -429,8 +439,9 @@ impl Shared<'_, '_> {
         }
     }
 
-    fn clock(&self) -> Clock {
-        let mut clock = Clock::new(self.options.at, self.options.utc_offset);
+    fn clock(&self, job: &Job<'_>) -> Clock {
+        let until = job.modified.map_or(self.options.at, |modified| modified.min(self.options.at));
+        let mut clock = Clock::new(until, self.options.utc_offset);
         clock.boot = self.options.boot.map(Timestamp::as_second);
         clock
     }

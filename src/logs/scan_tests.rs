@@ -180,6 +180,48 @@ fn rare_is_normal() {
 }
 
 #[test]
+fn an_excerpt_need_not_go_on() {
+    let often = LogPattern { min_count: Some(3), ..pattern("rare", "leader changed") };
+    let lasting = LogPattern { persist_seconds: Some(60), ..pattern("brief", "health check failed") };
+    let starting = LogPattern { after_start_seconds: Some(60), ..pattern("early", "connection refused") };
+    let plain = pattern("plain", "no such file or directory");
+    let line = |second, text: &str| every([second], text);
+    let text = line(0, "leader changed")
+        + &line(1, "health check failed")
+        + &line(2, "connection refused")
+        + &line(3, "open x: no such file or directory");
+    let found = |limit: u64| {
+        let scanner = Scanner::new(vec![often.clone(), lasting.clone(), starting.clone(), plain.clone()]).unwrap();
+        let input = LogInput::new("/var/log/x.log", Box::new(io::Cursor::new(text.clone().into_bytes())));
+        let hits = scanner.scan(vec![input], &ScanOptions { excerpt_lines: limit, ..options() }).hits;
+        hits.into_iter().map(|hit| (hit.rule, hit.brief)).collect::<Vec<_>>()
+    };
+    let all = [("brief", true), ("early", true), ("plain", false), ("rare", true)];
+    assert_eq!(found(4), all.map(|(rule, brief)| (rule.to_owned(), brief)));
+    // One line more than an excerpt may have, and a host's own log.
+    assert_eq!(found(3), [("plain".to_owned(), false)]);
+    assert_eq!(found(0), [("plain".to_owned(), false)]);
+}
+
+#[test]
+fn a_files_name_settles_whose_line_it_is() {
+    let of = |rule: &str, component: &str| LogPattern {
+        components: vec![component.to_owned()],
+        ..pattern(rule, "unknown flag: --")
+    };
+    let rules = |path: &str, line: &str| {
+        let found = hits(vec![of("a", "kube-apiserver"), of("b", "kubelet")], path, line);
+        found.into_iter().map(|hit| hit.rule).collect::<Vec<_>>()
+    };
+    let line = "Error: unknown flag: --port";
+    assert_eq!(rules("/var/log/kubelet.log", line), ["b"]);
+    assert_eq!(rules("/var/log/kube-apiserver.log", line), ["a"]);
+    assert_eq!(rules("/var/log/x.log", line), ["a", "b"]);
+    // Nothing is for etcd: then it is anyone's.
+    assert_eq!(rules("/var/log/etcd.log", line), ["a", "b"]);
+}
+
+#[test]
 fn recovery_ends_a_hit() {
     let mut lost = pattern("a", "lost connection to (?P<peer>\\w+)");
     lost.ended_by = Some("established connection to (?P<peer>\\w+)".to_owned());
@@ -207,6 +249,7 @@ fn knows_what_goes_on_and_counts_restarts() {
         + &every([4000], "all is well");
     let found = hits(vec![pattern("a", "no space left")], "/x", text);
     assert_eq!((found[0].ongoing, found[0].restarts), (Some(false), 2));
+    assert_eq!(found[0].restarted, BTreeMap::from([("kubelet".to_owned(), 2)]));
     // Another program's lines say nothing of this one's end.
     let text = every([0], "no space left on device") + "2026-11-21T03:00:00Z m1 etcd[1]: fine\n";
     assert_eq!(hits(vec![pattern("a", "no space left")], "/x", text)[0].ongoing, Some(true));
@@ -333,4 +376,20 @@ fn a_single_line_can_be_asked_about() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].captures["address"], "10.0.0.9:2380");
     assert_eq!(scanner.cost(0).unwrap().literals, [": bind: cannot assign requested address"]);
+}
+
+#[test]
+fn a_log_without_years_is_not_later_than_its_file() {
+    let line = "Nov 21 03:10:20 m1 etcd[9]: no space left on device\n";
+    let year_of = |modified: Option<&str>| {
+        let mut input = LogInput::new("/var/log/messages", Box::new(io::Cursor::new(line)));
+        input.modified = modified.map(|time| time.parse().unwrap());
+        let logs = Scanner::new(vec![pattern("a", "no space left")]).unwrap().scan(vec![input], &options());
+        logs.hits[0].first.as_deref().unwrap()[..4].to_owned()
+    };
+    assert_eq!(year_of(None), "2026");
+    assert_eq!(year_of(Some("2019-12-01T00:00:00Z")), "2019");
+    assert_eq!(year_of(Some("2020-03-01T00:00:00Z")), "2019");
+    // A copy made later says nothing more than when the logs were taken.
+    assert_eq!(year_of(Some("2031-01-01T00:00:00Z")), "2026");
 }

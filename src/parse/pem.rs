@@ -19,6 +19,12 @@ pub use certificate::{Verified, issued_by, parse_der_certificate};
 use crate::facts::certificates::{CertificateFile, PrivateKey};
 use crate::origin::{Origin, Unknown};
 
+/// What a bundle puts before the label of a private key of which it holds the public half alone: the block's content is
+/// the SubjectPublicKeyInfo, or one line [`REDACTED_FAULT`] that says why there is none.
+pub const REDACTED: &str = "REDACTED ";
+/// The header of a redacted block whose private key could not be understood.
+pub const REDACTED_FAULT: &str = "Fault: ";
+
 /// Certificates of one file; a bundle of every public authority has about 150.
 const BLOCK_LIMIT: usize = 2000;
 
@@ -74,12 +80,54 @@ pub fn parse_base64(data: &str, origin: Origin) -> CertificateFile {
     }
 }
 
+/// The PEM block (without the last line's end) that stands for a private key in a bundle, in as many lines as the block
+/// had: `text` is the whole block from its -----BEGIN to its -----END line. None when it is no complete block of an
+/// unencrypted private key; such a one has to be blanked as it is.
+pub fn redacted_block(text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    let mut found = blocks(text);
+    let Block { label, encrypted: false, redacted: false, content: Ok(content), .. } = found.pop()? else {
+        return None;
+    };
+    if !found.is_empty() || !label.ends_with("PRIVATE KEY") || label == "ENCRYPTED PRIVATE KEY" || lines < 3 {
+        return None;
+    }
+    let body = match label.as_str() {
+        "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "PRIVATE KEY" => match private_key(&content) {
+            Ok(public) => BASE64.encode(public),
+            Err(why) => format!("{REDACTED_FAULT}{why}"),
+        },
+        _ => format!("{REDACTED_FAULT}a kind of key that Kubernetes does not read"),
+    };
+    // Wrapped as openssl does where the private key took as many lines; a shorter one has a longer last line.
+    let room = lines - 2;
+    let mut body_lines: Vec<&str> = Vec::new();
+    let mut rest = body.as_str();
+    while body_lines.len() + 1 < room && rest.len() > 64 && !body.starts_with(REDACTED_FAULT) {
+        let (line, after) = rest.split_at(64);
+        body_lines.push(line);
+        rest = after;
+    }
+    body_lines.push(rest);
+    body_lines.resize(room, "");
+    Some(format!("{BEGIN}{REDACTED}{label}{DASHES}\n{}\n{END}{REDACTED}{label}{DASHES}", body_lines.join("\n")))
+}
+
+/// The SubjectPublicKeyInfo of a private key in DER; none when the bytes are no such key.
+pub fn public_half_of_der(bytes: &[u8]) -> Option<Vec<u8>> {
+    private_key(bytes).ok()
+}
+
 /// A block of a PEM file: the line it begins on (from 1), its label, and its bytes.
 struct Block {
     line: usize,
     label: String,
     /// Lines `Name: value` before the data say that it is encrypted.
     encrypted: bool,
+    /// A private key of which only the public half was kept.
+    redacted: bool,
+    /// What [`REDACTED_FAULT`] says.
+    fault: Option<String>,
     content: Result<Vec<u8>, String>,
 }
 
@@ -93,6 +141,7 @@ fn blocks(text: &str) -> Vec<Block> {
         }
         let mut body = String::new();
         let mut encrypted = false;
+        let mut fault = None;
         let mut end = Err(format!("it has no -----END {label}----- line: the file was cut off or put together wrong"));
         // Another block's beginning ends this one, and is left for the next turn.
         while let Some((_, line)) = lines.next_if(|(_, line)| !line.starts_with(BEGIN)) {
@@ -105,6 +154,9 @@ fn blocks(text: &str) -> Vec<Block> {
             }
             if line.contains(':') {
                 encrypted |= line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
+                if let Some(why) = line.strip_prefix(REDACTED_FAULT) {
+                    fault = Some(why.chars().take(200).collect());
+                }
             } else if !(encrypted && line.starts_with([' ', '\t'])) {
                 body.push_str(line.trim());
             }
@@ -112,7 +164,9 @@ fn blocks(text: &str) -> Vec<Block> {
         let content = end.and_then(|()| {
             BASE64.decode(body).map_err(|error| format!("its data is not base64: {}", base64_fault(&error)))
         });
-        blocks.push(Block { line: index + 1, label: label.to_owned(), encrypted, content });
+        let original = label.strip_prefix(REDACTED);
+        let label = original.unwrap_or(label).to_owned();
+        blocks.push(Block { line: index + 1, label, encrypted, redacted: original.is_some(), fault, content });
     }
     blocks
 }
@@ -128,7 +182,7 @@ fn base64_fault(error: &base64::DecodeError) -> &'static str {
 }
 
 fn add_block(file: &mut CertificateFile, block: Block) {
-    let Block { line, label, encrypted, content } = block;
+    let Block { line, label, encrypted, redacted, fault, content } = block;
     let place = format!("{label} of line {line}");
     let is_private = label.ends_with("PRIVATE KEY");
     let content = match content {
@@ -142,6 +196,7 @@ fn add_block(file: &mut CertificateFile, block: Block) {
         let encrypted = encrypted || label == "ENCRYPTED PRIVATE KEY";
         let digest = match label.as_str() {
             _ if encrypted => Err("the key is encrypted".to_owned()),
+            _ if redacted => fault.map_or_else(|| key::spki(&content), Err),
             // Go's crypto/tls does not go by the label either.
             "RSA PRIVATE KEY" | "EC PRIVATE KEY" | "PRIVATE KEY" => private_key(&content),
             _ => Err("a kind of key that Kubernetes does not read".to_owned()),
@@ -154,8 +209,8 @@ fn add_block(file: &mut CertificateFile, block: Block) {
     }
     let result = match label.as_str() {
         "CERTIFICATE" => parse_der_certificate(&content).map(|certificate| file.certificates.push(certificate)),
-        "PUBLIC KEY" => key::spki(&content).map(|digest| file.public_keys.push(digest)),
-        "RSA PUBLIC KEY" => key::pkcs1_public(&content).map(|digest| file.public_keys.push(digest)),
+        "PUBLIC KEY" => key::spki(&content).map(|public| file.public_keys.push(sha256_hex(&public))),
+        "RSA PUBLIC KEY" => key::pkcs1_public(&content).map(|public| file.public_keys.push(sha256_hex(&public))),
         // What openssl writes before an EC key, and what is no part of a key pair.
         "EC PARAMETERS" | "DH PARAMETERS" | "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" | "X509 CRL" => Ok(()),
         _ => Err("a kind of block that Kubernetes does not read".to_owned()),
@@ -165,13 +220,13 @@ fn add_block(file: &mut CertificateFile, block: Block) {
     }
 }
 
-/// A private key of any of the three encodings; the error is that of the one that it is.
-fn private_key(content: &[u8]) -> Result<String, String> {
+/// The public half of a private key of any of the three encodings; the error is that of the one that it is.
+fn private_key(content: &[u8]) -> key::PublicHalf {
     let attempts = [key::pkcs8(content), key::pkcs1(content), key::sec1(content, None)];
     let mut why = "neither a PKCS#8, a PKCS#1 nor a SEC 1 private key".to_owned();
     for attempt in attempts {
         match attempt {
-            Ok(digest) => return Ok(digest),
+            Ok(public) => return Ok(public),
             Err(error) if !error.starts_with("not a") => why = error,
             Err(_) => {}
         }
@@ -179,8 +234,8 @@ fn private_key(content: &[u8]) -> Result<String, String> {
     Err(why)
 }
 
-fn add_key(file: &mut CertificateFile, digest: Result<String, String>, encrypted: bool) {
-    let public_key_sha256 = digest.map_err(|why| {
+fn add_key(file: &mut CertificateFile, public: key::PublicHalf, encrypted: bool) {
+    let public_key_sha256 = public.map(|public| sha256_hex(&public)).map_err(|why| {
         let what = file.origin.path().map_or_else(|| "the private key".to_owned(), |path| format!("the key of {path}"));
         let unknown = Unknown::new(format!("the public half of {what}"), why);
         if encrypted { unknown.with_remedy("compare it by hand with its passphrase") } else { unknown }
@@ -193,10 +248,10 @@ fn add_der(file: &mut CertificateFile, bytes: &[u8]) {
     match parse_der_certificate(bytes) {
         Ok(certificate) => file.certificates.push(certificate),
         Err(why) => {
-            if let Ok(digest) = private_key(bytes) {
-                add_key(file, Ok(digest), false);
-            } else if let Ok(digest) = key::spki(bytes).or_else(|_| key::pkcs1_public(bytes)) {
-                file.public_keys.push(digest);
+            if let Ok(public) = private_key(bytes) {
+                add_key(file, Ok(public), false);
+            } else if let Ok(public) = key::spki(bytes).or_else(|_| key::pkcs1_public(bytes)) {
+                file.public_keys.push(sha256_hex(&public));
             } else {
                 file.problems.push(why);
                 return;

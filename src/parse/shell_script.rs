@@ -41,6 +41,7 @@ pub fn parse(path: &Arc<str>, text: &str, environment: Option<&Environment>, res
     let mut shell = Shell::new(Trail::new(path.clone()), environment, resolve);
     shell.run(&marks);
     Script {
+        at_boot: false,
         path: path.to_string(),
         variables: shell
             .variables

@@ -2,6 +2,7 @@
 
 pub mod ci;
 pub mod comment;
+pub mod html;
 pub mod human;
 pub mod json;
 pub mod markdown;

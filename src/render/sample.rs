@@ -63,6 +63,7 @@ pub fn host(name: &str, roles: &[&str]) -> HostSummary {
         name: name.to_owned(),
         source: format!("evidence/{name}"),
         kind: SourceKind::Tree,
+        incomplete: false,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
     }
 }
@@ -114,6 +115,7 @@ pub fn floating_address() -> (Report, Texts) {
         first: Some("2024-05-02T09:45:12Z".to_owned()),
         last: Some("2024-05-02T09:46:40Z".to_owned()),
         ongoing: Some(true),
+        restarted: BTreeMap::new(),
         lines: vec![LogLine {
             path: log.to_owned(),
             line: 9,

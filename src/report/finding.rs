@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::origin::{Origin, Unknown};
@@ -49,7 +50,7 @@ pub enum EvidenceKind {
 }
 
 /// How a log message occurred.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Occurrences {
     pub count: u64,
     /// First and last time, RFC 3339, when the lines carry one.
@@ -57,8 +58,20 @@ pub struct Occurrences {
     pub last: Option<String>,
     /// Whether it went on until the log's end; unknown when the log carries no times.
     pub ongoing: Option<bool>,
+    /// Programs that started between first and last, with how often; `kernel` is a boot.
+    pub restarted: BTreeMap<String, u64>,
     /// Up to three lines as they stood, with file and line number (from 1).
     pub lines: Vec<LogLine>,
+}
+
+impl Occurrences {
+    /// How often a minute, when it lasted for a minute or more.
+    pub fn per_minute(&self) -> Option<f64> {
+        let time = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok();
+        let seconds = time(&self.last)?.duration_since(time(&self.first)?).as_secs_f64();
+        // As many pauses as there are repeats.
+        (self.count > 1 && seconds >= 60.0).then(|| (self.count - 1) as f64 * 60.0 / seconds)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -213,6 +226,8 @@ pub struct HostSummary {
     /// The source as the user named it.
     pub source: String,
     pub kind: crate::source::SourceKind,
+    /// The source was cut off, or lacks some of what it was to hold.
+    pub incomplete: bool,
     /// `control-plane`, `etcd`, `worker`, `load-balancer`.
     pub roles: Vec<String>,
 }

@@ -15,6 +15,8 @@ pub mod edit;
 pub mod etcd;
 pub mod host;
 pub mod kubelet;
+#[cfg(test)]
+mod live_tests;
 pub mod load_balancer;
 pub mod network;
 mod not_running;

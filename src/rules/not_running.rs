@@ -4,8 +4,11 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
+use crate::facts::probe::ConnectOutcome;
 use crate::facts::system::Process;
-use crate::origin::Unknown;
+use crate::origin::{Origin, Unknown};
+use crate::report::{Evidence, EvidenceKind};
+use crate::rules::reach;
 use crate::rules::support::unit_of;
 
 /// Seconds after boot within which nothing needs to run yet: the kubelet starts first, then the runtime pulls and starts.
@@ -18,6 +21,10 @@ const TICKS: u64 = 100;
 /// Judges whether the component runs, given the file that would start it.
 pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut Verdict) {
     if component.pid.is_some() {
+        return verdict.pass();
+    }
+    // Its own process may be one that is not seen from here.
+    if reach::listens(host, component) {
         return verdict.pass();
     }
     let Some(processes) = verdict.known(&host.system.processes) else { return };
@@ -40,6 +47,18 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         .maybe_value("file", starter.origin.path())
         .maybe_value("unit", unit_of(starter))
         .at(&host.name, &starter.origin, format!("would start {name}, and no process of it is there"));
+    let targets = reach::own_targets(component, "listen-client-urls");
+    for refused in host.probes.connects.iter().filter(|answer| targets.contains(&answer.target)) {
+        let origin = Origin::answer(format!("dialling {}", refused.target));
+        let said = match &refused.outcome {
+            ConnectOutcome::Refused => "connection refused",
+            _ => continue,
+        };
+        draft = draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, said));
+    }
+    if starter.kind == LayerKind::Script {
+        draft = draft.message("script").value("script", starter.origin.path().unwrap_or_default());
+    }
     if starter.kind == LayerKind::Manifest {
         draft = draft.value("manifest", starter.origin.path().unwrap_or_default()).message("manifest");
         if host.component(ComponentName::Kubelet).is_none_or(|kubelet| kubelet.pid.is_none()) {
@@ -47,6 +66,36 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         }
     }
     verdict.fail(draft);
+}
+
+/// Judges a component that a static pod beside it needs, and whose own manifest is gone: somebody moved it away, and the
+/// kubelet ended the pod.
+pub fn judge_removed(host: &Host, name: ComponentName, neighbour: &Component, verdict: &mut Verdict) {
+    let known = host.component(name);
+    if known.is_some_and(|component| component.pid.is_some() || !component.layers.is_empty()) {
+        return;
+    }
+    let Some(manifest) = neighbour.layers.iter().find(|layer| layer.kind == LayerKind::Manifest) else { return };
+    let Some((directory, _)) = manifest.origin.path().and_then(|path| path.rsplit_once('/')) else { return };
+    // Without all manifests and all processes it may be there, unseen.
+    let (Ok(_), Ok(processes)) = (&host.kubernetes.static_pods, &host.system.processes) else { return };
+    if processes.iter().any(|process| process.comm == name.name()) {
+        return;
+    }
+    if let Some(unknown) = too_early(host, name, processes) {
+        return verdict.unknown(unknown);
+    }
+    let missing = format!("{directory}/{}.yaml", name.name());
+    let label = format!("{} runs by this manifest, and {missing} is not there", neighbour.name.name());
+    verdict.fail(
+        Draft::new()
+            .message("removed")
+            .value("component", name.name())
+            .value("neighbour", neighbour.name.name())
+            .value("directory", directory)
+            .value("missing", &missing)
+            .at(&host.name, &manifest.origin, label),
+    );
 }
 
 /// Why an absent process says nothing: the list is no whole one, or the host has just booted.
@@ -75,13 +124,17 @@ fn booted(age: u64) -> String {
     format!("the host had booted only {age} s before")
 }
 
-/// The manifest or the enabled unit that would start the component, strongest first. A script does not say that anybody
-/// starts it.
+/// The manifest, the enabled unit or the script run at boot that would start the component, strongest first. Another
+/// script does not say that anybody starts it.
 pub fn starter<'a>(host: &Host, component: &'a Component) -> Option<&'a Layer> {
     component.layers.iter().find(|layer| match layer.kind {
         LayerKind::Manifest => true,
         LayerKind::Unit => {
             unit_of(layer).and_then(|name| host.unit(name)).is_some_and(|unit| unit.enabled == Some(true))
+        }
+        LayerKind::Script => {
+            let path = layer.origin.path();
+            host.scripts.iter().any(|script| script.at_boot && Some(script.path.as_str()) == path)
         }
         _ => false,
     })

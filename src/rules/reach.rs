@@ -1,11 +1,14 @@
-//! Whether what a host's clients dial answers, from what was asked live: shared by the rules on endpoints that cannot be
-//! reached.
+//! Whether what a host's clients dial answers and what it speaks, from what was asked live: shared by the rules on endpoints
+//! that cannot be reached, and on servers of the host itself.
+
+use std::net::IpAddr;
 
 use crate::engine::verdict::Draft;
 use crate::facts::Host;
 use crate::facts::address::Url;
-use crate::facts::probe::{ConnectAnswer, ConnectOutcome, DID_NOT_ANSWER, HUNG_UP, TLS_ALERT};
-use crate::facts::topology::Edge;
+use crate::facts::component::{Component, ComponentName};
+use crate::facts::probe::{ConnectAnswer, ConnectOutcome, DID_NOT_ANSWER, HUNG_UP, PLAIN_TEXT, TALKS_TLS, TLS_ALERT};
+use crate::facts::topology::{Edge, secure_port};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 
@@ -97,6 +100,73 @@ pub fn target(url: &Url) -> String {
     }
 }
 
+/// The scheme that a server speaks where a client dials it with the other one, and how that showed. None when it speaks the
+/// client's, or did not say.
+pub fn other_scheme(host: &Host, url: &Url) -> Option<(&'static str, Evidence)> {
+    let target = target(url);
+    let evidence = |asked: String, said: &str| {
+        Evidence::new(EvidenceKind::Probe, &host.name, Origin::answer(asked), said.to_owned())
+    };
+    if url.scheme == "https" {
+        let mut handshakes = host.probes.handshakes.iter().filter(|answer| answer.target == target);
+        // What is not HTTP either is somebody else.
+        let plain = format!("{PLAIN_TEXT}HTTP/");
+        let failure = handshakes.find_map(|answer| answer.failure.as_ref().filter(|why| why.starts_with(&plain)))?;
+        return Some(("http", evidence(format!("TLS handshake with {target}"), failure)));
+    }
+    let of_etcd = host.probes.etcd.iter().map(|answer| (&answer.endpoint, answer.healthy.as_ref().err()));
+    let of_apiserver = host.probes.apiservers.iter().map(|answer| (&answer.endpoint, answer.live.as_ref().err()));
+    let endpoint = format!("http://{target}");
+    let refusal = of_etcd
+        .chain(of_apiserver)
+        .filter(|(asked, _)| url.scheme == "http" && **asked == endpoint)
+        .find_map(|(_, unknown)| unknown.filter(|unknown| is_from_tls(&unknown.why)))?;
+    Some(("https", evidence(endpoint, &refusal.why)))
+}
+
+/// Whether a server that was asked in plain HTTP says, in its own words or by the bytes that it sent, that it speaks TLS.
+fn is_from_tls(why: &str) -> bool {
+    const WORDS: [&str; 3] =
+        [TALKS_TLS, "Client sent an HTTP request to an HTTPS server", "The plain HTTP request was sent to HTTPS port"];
+    WORDS.iter().any(|words| why.contains(words))
+}
+
+/// Where a component's own server listens on this host, as the probes name it: its address, or 127.0.0.1 when it listens on
+/// all. `flag` tells etcd's client and peer servers apart.
+pub fn own_targets(component: &Component, flag: &str) -> Vec<String> {
+    let local = |host: &str, port: u16| {
+        let address: Option<IpAddr> = host.parse().ok();
+        let host = if address.is_some_and(|address| address.is_unspecified()) { "127.0.0.1" } else { host };
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    };
+    match component.name {
+        ComponentName::Etcd => component
+            .flag_items(flag)
+            .iter()
+            .filter_map(|item| Url::parse(&item.value))
+            .filter(|url| matches!(url.scheme.as_str(), "http" | "https"))
+            .map(|url| local(&url.host, url.port_or_default()))
+            .collect(),
+        ComponentName::KubeApiserver => {
+            let bind = component.flag("bind-address").map_or("0.0.0.0", |address| address.value.trim());
+            vec![local(bind, secure_port(component))]
+        }
+        ComponentName::Kubelet => {
+            let address = component.flag("address").map_or("0.0.0.0", |address| address.value.trim());
+            let port = component.flag("port").and_then(|port| port.value.trim().parse().ok()).unwrap_or(10250);
+            vec![local(address, port)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether something takes connections where the component's own server listens.
+pub fn listens(host: &Host, component: &Component) -> bool {
+    let targets = own_targets(component, "listen-client-urls");
+    let mut answers = host.probes.connects.iter().filter(|answer| targets.contains(&answer.target));
+    answers.any(|answer| answer.outcome == ConnectOutcome::Connected)
+}
+
 /// The draft of an endpoint that fails: what was asked, and where the client is told to dial it.
 pub fn draft(host: &Host, edge: &Edge, url: &Url, reason: &str) -> Draft {
     let target = target(url);
@@ -143,6 +213,66 @@ mod tests {
             members: Err(unknown.clone()),
             status: Err(unknown),
         }
+    }
+
+    #[test]
+    fn schemes_are_told_apart() {
+        let unknown = |why: &str| Unknown::new("x", why);
+        let handshake = |failure: &str| crate::facts::probe::TlsAnswer {
+            target: "10.0.0.1:2379".to_owned(),
+            server_name: "10.0.0.1".to_owned(),
+            dialled_by: String::new(),
+            verified: true,
+            chain: Err(unknown(failure)),
+            failure: Some(failure.to_owned()),
+        };
+        for (url, failure, why, expected) in [
+            ("https://10.0.0.1:2379", "answered in plain text: HTTP/1.1 400 Bad Request", "", Some("http")),
+            ("https://10.0.0.1:2379", "answered in plain text: SSH-2.0-OpenSSH_9.2", "", None),
+            ("https://10.0.0.1:2379", "TLS alert: certificate required", "", None),
+            ("https://10.0.0.2:2379", "answered in plain text: HTTP/1.1 400 Bad Request", "", None),
+            ("http://10.0.0.1:2379", "", "HTTP 400: Client sent an HTTP request to an HTTPS server.", Some("https")),
+            ("http://10.0.0.1:2379", "", "answered in TLS", Some("https")),
+            ("http://10.0.0.1:2379", "", "did not answer in 3 s", None),
+            ("http://10.0.0.2:2379", "", "answered in TLS", None),
+        ] {
+            let mut host = answered(ConnectOutcome::Connected, 3000);
+            host.probes.handshakes.push(handshake(failure));
+            let mut answer = etcd(Err(why));
+            answer.endpoint = "http://10.0.0.1:2379".to_owned();
+            host.probes.etcd.push(answer);
+            let found = other_scheme(&host, &Url::parse(url).unwrap());
+            assert_eq!(found.map(|(scheme, _)| scheme), expected, "{url} {failure} {why}");
+        }
+    }
+
+    #[test]
+    fn own_servers() {
+        use crate::origin::Sourced;
+        let component = |name, flags: &[(&str, &str)]| {
+            let mut component = Component::new(name);
+            let origin = Origin::default_of("this test");
+            let flags = flags
+                .iter()
+                .map(|(flag, value)| ((*flag).to_owned(), vec![Sourced::new((*value).to_owned(), origin.clone())]));
+            component.layers.push(crate::facts::component::Layer {
+                kind: crate::facts::component::LayerKind::Unit,
+                origin: origin.clone(),
+                flags: flags.collect(),
+                spelt: Vec::new(),
+                arguments: Vec::new(),
+                image: None,
+            });
+            component
+        };
+        let etcd = component(ComponentName::Etcd, &[("listen-client-urls", "https://0.0.0.0:2379,http://[::1]:2381")]);
+        assert_eq!(own_targets(&etcd, "listen-client-urls"), ["127.0.0.1:2379", "[::1]:2381"]);
+        assert!(own_targets(&etcd, "listen-peer-urls").is_empty());
+        let apiserver = component(ComponentName::KubeApiserver, &[("secure-port", "8443")]);
+        assert_eq!(own_targets(&apiserver, ""), ["127.0.0.1:8443"]);
+        let bound = component(ComponentName::KubeApiserver, &[("bind-address", "10.0.0.1")]);
+        assert_eq!(own_targets(&bound, ""), ["10.0.0.1:6443"]);
+        assert_eq!(own_targets(&component(ComponentName::Kubelet, &[]), ""), ["127.0.0.1:10250"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::facts::Host;
 pub use crate::facts::address::{Url, in_url, owners, resolve};
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
 use crate::facts::network::Network;
-use crate::origin::{Place, Sourced};
+use crate::origin::{Place, Sourced, Unknown};
 
 /// `m2 has 10.77.0.12 (host0), 10.244.2.1 (cni0), 127.0.0.1 and ::1 (lo)`.
 pub fn addresses_in_words(host: &str, network: &Network) -> String {
@@ -199,6 +199,11 @@ pub fn is_virtual(cluster: &crate::facts::Cluster, address: IpAddr) -> bool {
             });
         of_keepalived || of_kube_vip
     })
+}
+
+/// Units of components that could not be read, while nothing else configures the component.
+pub fn unread_units(host: &Host) -> impl Iterator<Item = &Unknown> {
+    host.hidden_components.values().filter(|unknown| unknown.what.contains("/systemd/"))
 }
 
 /// What has to be restarted after a file of this layer was edited: the unit; nothing for a static pod, which the kubelet

@@ -1,11 +1,14 @@
 //! Where evidence comes from. A source answers for one host: its files by their absolute path on that host, and nothing
 //! else; what is asked over a socket is `collect::probes`.
 
+mod archive;
+mod bundle;
 mod error;
 mod folder;
 mod handle;
 mod memory;
 mod open;
+mod recording;
 mod single;
 pub mod sniff;
 mod tree;
@@ -16,9 +19,12 @@ mod tests;
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
+pub use archive::{ArchiveSource, Stand};
+pub use bundle::BundleSource;
 pub use error::SourceError;
 pub use memory::MemorySource;
-pub use open::{open, open_all, open_path};
+pub use open::{archive_of, open, open_all, open_path};
+pub use recording::Recording;
 pub use single::SingleSource;
 pub use sniff::{FileIdentity, identify};
 pub use tree::FsSource;
@@ -169,6 +175,11 @@ pub trait Source: Send + Sync {
 
     /// Where a symbolic link points, as written.
     fn read_link(&self, path: &str) -> Result<String, ReadError>;
+
+    /// What was recorded beside files, of a bundle; of other archives when they were made, and what is wrong with them.
+    fn recording(&self) -> Option<&Recording> {
+        None
+    }
 
     /// The path as the user can open it, for messages: a single file is called what the user called it.
     fn display_path(&self, path: &str) -> String {

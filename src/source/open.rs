@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::folder;
 use super::sniff::{self, FileIdentity};
-use super::tree::SOCKET_LIST;
+use super::tree::{SOCKET_LIST, open_named};
 use super::{FileKind, FsSource, SingleSource, Source, SourceError, SourceRef};
 
 /// Directories that a host's root has; one of them is enough.
@@ -24,11 +24,18 @@ pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
     }
 }
 
-/// The hosts that an argument names: a folder of configuration files may hold those of several.
+/// The hosts that an argument names: a folder of configuration files may hold those of several, and so may an archive.
 pub fn open_all(argument: Option<&str>) -> Result<Vec<SourceRef>, SourceError> {
-    if let Some(path) = argument.map(Path::new).filter(|path| *path != Path::new("-") && path.is_dir())
-        && !is_host(path)?
-    {
+    let Some(path) = argument.map(Path::new).filter(|path| *path != Path::new("-")) else {
+        return Ok(vec![open(argument)?]);
+    };
+    if !path.is_dir() {
+        return match archive_of(path)? {
+            Some(file) => crate::bundle::reader::hosts(&path.display().to_string(), file),
+            None => Ok(vec![open_path(path)?]),
+        };
+    }
+    if !is_host(path)? {
         let hosts = folder::hosts(path)?;
         if !hosts.is_empty() {
             return Ok(hosts);
@@ -62,6 +69,18 @@ fn is_host(path: &Path) -> Result<bool, SourceError> {
     // A tree may hold but one of a host's directories; a repository has others beside it.
     let has_others = entries.iter().any(|entry| !ROOT_DIRECTORIES.contains(&entry.name.as_str()));
     Ok(has(&entries, &ROOT_DIRECTORIES) && !(has_others && folder::holds_files(&source)))
+}
+
+/// The file, when it is an archive by its beginning.
+pub fn archive_of(path: &Path) -> Result<Option<std::fs::File>, SourceError> {
+    use std::io::{Read, Seek, SeekFrom};
+    let shown = path.display().to_string();
+    let (mut file, _) = open_named(path, &shown).map_err(SourceError::from_read)?;
+    let mut head = Vec::new();
+    let io = |error: std::io::Error| SourceError::Io { path: shown.clone(), message: error.to_string() };
+    (&mut file).take(sniff::HEAD as u64).read_to_end(&mut head).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    Ok((sniff::identify(&shown, &head) == FileIdentity::Archive).then_some(file))
 }
 
 /// A directory or file of this machine.

@@ -116,8 +116,11 @@ impl FileIdentity {
 
 /// Says what a file is from its name (a path as the user wrote it, empty for standard input) and its first bytes.
 pub fn identify(name: &str, head: &[u8]) -> FileIdentity {
-    if let Some(identity) = by_magic(head) {
-        return identity;
+    match by_magic(head) {
+        // Too little of it to be unpacked: its name has to tell.
+        Some(FileIdentity::Unknown) if is_archive_name(name) => return FileIdentity::Archive,
+        Some(identity) => return identity,
+        None => {}
     }
     let head = head.get(..HEAD).unwrap_or(head);
     if !is_text(head) {
@@ -175,6 +178,10 @@ fn by_magic(head: &[u8]) -> Option<FileIdentity> {
     } else if head.starts_with(b"\xfd7zXZ\0") {
         let stream = liblzma::stream::Stream::new_stream_decoder(128 << 20, 0).ok()?;
         unpacked(&mut liblzma::read::XzDecoder::new_stream(head, stream), &mut peek);
+    } else if head.starts_with(b"BZh") {
+        unpacked(&mut bzip2::read::MultiBzDecoder::new(head), &mut peek);
+        // Its blocks are larger than what is looked at. A log that bzip2 packed is not read.
+        return Some(if is_tar(&peek) { FileIdentity::Archive } else { FileIdentity::Unknown });
     } else if is_tar(head) || head.starts_with(b"PK\x03\x04") {
         return Some(FileIdentity::Archive);
     } else if head.starts_with(b"LPKSHHRH") {
@@ -187,6 +194,14 @@ fn by_magic(head: &[u8]) -> Option<FileIdentity> {
         () if is_text(&peek) => FileIdentity::Log,
         () => FileIdentity::Unknown,
     })
+}
+
+fn is_archive_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let packed = [".gz", ".xz", ".zst", ".bz2"]
+        .iter()
+        .any(|ending| name.strip_suffix(ending).is_some_and(|stem| stem.ends_with(".tar")));
+    packed || [".tgz", ".txz", ".tzst", ".tbz", ".tbz2"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn is_tar(head: &[u8]) -> bool {

@@ -170,7 +170,7 @@ impl Cluster {
 
     fn corrected(&self) -> &Arc<TempDir> {
         self.corrected.get_or_init(|| {
-            let hosts = Hosts { corrected: Arc::new(temporary()), changed: None };
+            let hosts = Hosts { corrected: Arc::new(temporary()), changed: None, absent: BTreeSet::new() };
             for host in folders(&self.root.join("corrected")) {
                 copy(&host, &hosts.tree(&name(&host)));
             }
@@ -184,13 +184,14 @@ impl Cluster {
 
     /// The corrected hosts, those that a case changes as copies of their own.
     pub fn hosts(&self, case: Option<(&Path, &Case)>) -> Hosts {
-        let mut hosts = Hosts { corrected: Arc::clone(self.corrected()), changed: None };
+        let mut hosts = Hosts { corrected: Arc::clone(self.corrected()), changed: None, absent: BTreeSet::new() };
         if let Some((root, case)) = case {
             let changed = temporary();
             for host in case.changed(root) {
                 copy(&hosts.corrected.path().join(&host), &changed.path().join(&host));
             }
             hosts.changed = Some(changed);
+            hosts.absent = case.remove.iter().filter(|at| at.path == "/").map(|at| at.host.clone()).collect();
             hosts.lay_over(root, case);
         }
         hosts
@@ -216,6 +217,8 @@ pub struct Hosts {
     corrected: Arc<TempDir>,
     /// Those that differ from the corrected ones.
     changed: Option<TempDir>,
+    /// Those that the case has not.
+    absent: BTreeSet<String>,
 }
 
 impl Hosts {
@@ -230,7 +233,12 @@ impl Hosts {
 
     /// All trees, by the hosts' names.
     pub fn trees(&self) -> Vec<PathBuf> {
-        folders(self.corrected.path()).iter().map(|tree| self.tree(&name(tree))).collect()
+        let all = folders(self.corrected.path());
+        all.iter()
+            .map(|tree| name(tree))
+            .filter(|host| !self.absent.contains(host))
+            .map(|host| self.tree(&host))
+            .collect()
     }
 
     #[track_caller]

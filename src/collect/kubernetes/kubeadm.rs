@@ -47,7 +47,10 @@ pub(super) fn collect(
             }
             let parsed = config_document::parse(path, &file.text);
             let kubeadms = |document: &ConfigDocument| document.api_version.value.starts_with("kubeadm.k8s.io/");
-            if parsed.documents.iter().any(kubeadms) {
+            // One that does not parse up to its kind is kubeadm's all the same.
+            let is_broken = !parsed.invalid.is_empty()
+                && file.text.lines().any(|line| line.starts_with("apiVersion: kubeadm.k8s.io/"));
+            if is_broken || parsed.documents.iter().any(kubeadms) {
                 problems.add_parsed(path, parsed.problems);
                 note_invalid(problems, path, parsed.invalid, invalid_files);
                 found.extend(parsed.documents);

@@ -70,7 +70,7 @@ impl Follower {
     }
 
     /// What came within the next moment; empty when nothing did.
-    pub fn next(&mut self) -> Vec<News> {
+    pub fn wait(&mut self) -> Vec<News> {
         let mut news = Vec::new();
         self.rounds = self.rounds.wrapping_add(1);
         if self.rounds.is_multiple_of(ROUNDS_TO_DISCOVER) {

@@ -10,6 +10,7 @@ use crate::origin::{Fact, Unknown};
 use super::budget::Budget;
 use super::credentials::Presentable;
 use super::http::{self, Answer};
+use super::tcp;
 
 pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> ApiserverAnswer {
     let (identity, mut without) = identity.parts();
@@ -26,6 +27,10 @@ pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> Api
         }
     };
     let (live, version) = tokio::join!(live(&client, &endpoint, budget), version(&client, &endpoint, budget));
+    let live = match live {
+        Err(unknown) => Err(tcp::or_talks_tls(unknown, &endpoint, budget).await),
+        live => live,
+    };
     let version = version.map_err(|unknown| match without {
         Some(reason) => Unknown {
             why: format!("{}; asked without a client certificate, for {reason}", unknown.why),

@@ -14,6 +14,7 @@ use crate::origin::{Fact, Unknown};
 use super::budget::Budget;
 use super::credentials::Presentable;
 use super::http::{self, Answer};
+use super::tcp;
 
 const PREFIXES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
 
@@ -36,6 +37,10 @@ pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> Etc
         gateway(&client, &endpoint, "/cluster/member/list", budget),
         gateway(&client, &endpoint, "/maintenance/status", budget),
     );
+    let healthy = match healthy {
+        Err(unknown) => Err(tcp::or_talks_tls(unknown, &endpoint, budget).await),
+        healthy => healthy,
+    };
     let explain = |unknown: Unknown| match &without {
         Some(reason) => Unknown {
             why: format!("{}; asked without a client certificate, for {reason}", unknown.why),

@@ -12,6 +12,7 @@ mod etcd;
 mod http;
 mod names;
 mod plan;
+mod recorded;
 mod served;
 mod socket;
 mod tcp;
@@ -31,6 +32,7 @@ use crate::origin::Unknown;
 use budget::{Budget, NOT_ASKED};
 
 pub use plan::{ApiserverQuestion, ClientCertificate, Dial, EtcdQuestion, Plan, SocketQuestion};
+pub use recorded::RecordedProbes;
 
 /// How long all probes may take together, unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::facts::probe::{ConnectAnswer, ConnectOutcome, TlsAnswer};
+use crate::facts::probe::{ConnectAnswer, ConnectOutcome, DID_NOT_ANSWER, TALKS_TLS, TlsAnswer};
 use crate::origin::Unknown;
 
-use super::budget::{Budget, no_answer};
-use super::plan::Dial;
+use super::budget::{Budget, NOT_ASKED, no_answer};
+use super::plan::{Dial, Endpoint};
 use super::{names, not_asked, tls};
 
 /// What stands for a target that had no turn.
@@ -102,6 +102,20 @@ async fn connect(host: &str, port: u16, budget: Budget) -> Result<(TcpStream, So
         };
     }
     Err(outcome)
+}
+
+/// Asks an `http://` endpoint whose answer was none whether it speaks TLS, and says so in the place of why the answer was
+/// none. A server of Go closes such a connection without a word, or with bytes that are no HTTP.
+pub async fn or_talks_tls(unknown: Unknown, endpoint: &str, budget: Budget) -> Unknown {
+    let is_silence = unknown.why.contains(DID_NOT_ANSWER) || unknown.why.contains(NOT_ASKED);
+    let Some(endpoint) = Endpoint::of_url(endpoint, false).filter(|endpoint| !endpoint.tls && !is_silence) else {
+        return unknown;
+    };
+    let Ok((stream, _)) = connect(&endpoint.host, endpoint.port, budget).await else { return unknown };
+    match tls::handshake(stream, &endpoint.host, &endpoint.target(), budget).await {
+        (Ok(chain), _) if !chain.is_empty() => Unknown { why: format!("{TALKS_TLS} ({})", unknown.why), ..unknown },
+        _ => unknown,
+    }
 }
 
 fn outcome_of(error: &std::io::Error) -> ConnectOutcome {

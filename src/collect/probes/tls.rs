@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsConnector;
 
 use crate::facts::certificates::Certificate;
-use crate::facts::probe::{HUNG_UP, TLS_ALERT};
+use crate::facts::probe::{HUNG_UP, PLAIN_TEXT, TLS_ALERT};
 use crate::origin::{Fact, Unknown};
 
 use super::budget::{Budget, no_answer};
@@ -212,7 +212,7 @@ fn not_tls(head: &[u8]) -> Option<String> {
     let line: &[u8] = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or(head);
     let line = line.get(..line.len().min(100)).unwrap_or(line);
     if !line.is_empty() && line.iter().all(|byte| (0x20..0x7f).contains(byte)) {
-        return Some(format!("answered in plain text: {}", String::from_utf8_lossy(line)));
+        return Some(format!("{PLAIN_TEXT}{}", String::from_utf8_lossy(line)));
     }
     let bytes: Vec<String> = head.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     Some(format!("answered with something that is not TLS: {}", bytes.join(" ")))

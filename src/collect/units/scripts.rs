@@ -13,6 +13,14 @@ use crate::source::FileKind;
 const DIRECTORIES: &[&str] = &["/opt", "/root", "/usr/local/bin"];
 const HOME: &str = "/home/work";
 const HOME_DEPTH: usize = 3;
+/// Files whose lines are run at boot, and what such a line holds.
+const BOOT_FILES: [(&str, &str); 5] = [
+    ("/etc/rc.local", ""),
+    ("/etc/rc.d/rc.local", ""),
+    ("/var/spool/cron/root", "@reboot"),
+    ("/var/spool/cron/crontabs/root", "@reboot"),
+    ("/etc/crontab", "@reboot"),
+];
 /// Scripts of one host, and directories that are listed for them.
 const SCRIPT_LIMIT: usize = 100;
 const DIRECTORY_LIMIT: usize = 200;
@@ -38,8 +46,31 @@ pub fn collect(
             scripts.extend(load(files, problems, &path, None));
         }
     }
+    let at_boot = boot_lines(files);
+    for script in &mut scripts {
+        script.at_boot = at_boot.iter().any(|line| runs(line, &script.path));
+    }
     scripts.sort_by(|a, b| a.path.cmp(&b.path));
     scripts
+}
+
+/// The lines that are run when the host boots.
+fn boot_lines(files: &Files) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (path, mark) in BOOT_FILES {
+        let Ok(text) = read(files, path) else { continue };
+        let text = text.text.lines().map(str::trim).filter(|line| !line.starts_with('#') && line.contains(mark));
+        lines.extend(text.map(str::to_owned));
+    }
+    lines
+}
+
+/// Whether a line runs a script: by its path, or by its name after a `cd` to its directory.
+fn runs(line: &str, script: &str) -> bool {
+    let Some((directory, name)) = script.rsplit_once('/') else { return false };
+    let mut words = line.split([' ', '\t', ';', '&', '|', '(', ')', '"', '\'']).filter(|word| !word.is_empty());
+    let has_directory = words.clone().any(|word| word.trim_end_matches('/') == directory);
+    words.any(|word| word == script || (has_directory && word.strip_prefix("./").unwrap_or(word) == name))
 }
 
 /// The scripts that a unit's ExecStart runs, by itself or through a shell.
@@ -114,4 +145,27 @@ fn load(files: &Files, problems: &Problems, path: &str, environment: Option<&Env
         });
     }
     (!script.commands.is_empty() || !script.problems.is_empty()).then_some(script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn what_a_line_runs() {
+        let script = "/home/work/etcd/start-etcd.sh";
+        for (line, expected) in [
+            ("/home/work/etcd/start-etcd.sh &", true),
+            ("su work -c '/home/work/etcd/start-etcd.sh'", true),
+            ("(cd /home/work/etcd && ./start-etcd.sh) &", true),
+            ("cd /home/work/etcd/; sh start-etcd.sh", true),
+            ("@reboot cd /home/work/etcd && ./start-etcd.sh", true),
+            ("cd /home/work/etcd-old && ./start-etcd.sh", false),
+            ("chmod +x /home/work/etcd/start-etcd.sh.old", false),
+            ("./start-etcd.sh", false),
+            ("", false),
+        ] {
+            assert_eq!(runs(line, script), expected, "{line}");
+        }
+    }
 }

@@ -215,15 +215,16 @@ pub fn roles(host: &Host) -> Vec<String> {
     if has(ComponentName::Etcd) {
         roles.push("etcd".to_owned());
     }
+    // A local proxy before the apiservers makes no other host of a worker.
+    if roles.is_empty() && host.component(ComponentName::Kubelet).is_some() {
+        roles.push("worker".to_owned());
+    }
     let balances = [&host.load_balancers.haproxy, &host.load_balancers.nginx].into_iter().any(|proxy| {
         let proxy = proxy.as_ref().ok().and_then(Option::as_ref);
         proxy.is_some_and(|proxy| proxy.frontends.iter().any(|frontend| !frontend.backends.is_empty()))
     });
     if balances {
         roles.push("load-balancer".to_owned());
-    }
-    if roles.is_empty() && host.component(ComponentName::Kubelet).is_some() {
-        roles.push("worker".to_owned());
     }
     roles
 }

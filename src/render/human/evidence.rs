@@ -133,13 +133,31 @@ fn times(words: Words, occurrences: &Occurrences, at: &str, severity: Severity) 
         (None, None, false) => facts.push(format!("{count} times")),
         (None, None, true) => facts.push(format!("{count} 次")),
     }
+    if let Some(rate) = occurrences.per_minute().filter(|rate| *rate >= 10.0) {
+        facts.push(match words.chinese() {
+            false => format!("{rate:.0} a minute"),
+            true => format!("每分钟 {rate:.0} 次"),
+        });
+    }
     match occurrences.ongoing {
         Some(true) if severity == Severity::Error => facts.push(words.pick("still failing", "仍在发生").to_owned()),
         Some(true) => facts.push(words.pick("still going on", "仍在发生").to_owned()),
         Some(false) => facts.push(words.pick("not seen since", "此后未再出现").to_owned()),
         None => {}
     }
+    facts.extend(occurrences.restarted.iter().map(|(program, count)| restarted(words, program, *count)));
     facts
+}
+
+/// What started again between the first and the last time.
+fn restarted(words: Words, program: &str, count: u64) -> String {
+    let times = words.count(count.try_into().unwrap_or(usize::MAX), "time", "times", "次");
+    match (program, words.chinese()) {
+        ("kernel", false) => format!("the host booted {times} meanwhile"),
+        ("kernel", true) => format!("其间主机启动 {times}"),
+        (program, false) => format!("{} started {times} meanwhile", escape(program)),
+        (program, true) => format!("其间 {} 启动 {times}", escape(program)),
+    }
 }
 
 /// The time of day in UTC; with the date when that is not the report's.
@@ -152,6 +170,8 @@ fn clock(time: &str, at: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::engine::Language;
 
@@ -197,10 +217,24 @@ mod tests {
                 first: first.map(str::to_owned),
                 last: last.map(str::to_owned),
                 ongoing,
+                restarted: BTreeMap::new(),
                 lines: Vec::new(),
             };
             let words = Words { language: Language::English };
             assert_eq!(times(words, &occurrences, at, Severity::Error).join(", "), expected);
         }
+        let busy = Occurrences {
+            count: 91,
+            first: Some("2024-05-02T09:45:00Z".to_owned()),
+            last: Some("2024-05-02T09:48:00Z".to_owned()),
+            restarted: BTreeMap::from([("etcd".to_owned(), 4), ("kernel".to_owned(), 1)]),
+            ..Occurrences::default()
+        };
+        let words = Words { language: Language::English };
+        assert_eq!(
+            times(words, &busy, at, Severity::Error).join(", "),
+            "91 times since 09:45:00, last 09:48:00 UTC, 30 a minute, etcd started 4 times meanwhile, \
+             the host booted 1 time meanwhile"
+        );
     }
 }

@@ -8,7 +8,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
-mod words;
+pub(in crate::render) mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::Context;
 use crate::render::text::{escape, wrap};
-use crate::report::SuppressionKind;
+use crate::report::{Finding, Severity, SuppressionKind};
 
 /// Lines of what could not be judged, and of problems, without --verbose.
 const LINES: usize = 10;
@@ -91,8 +91,14 @@ fn hosts(context: &Context<'_>, out: &mut String) {
 fn counts(context: &Context<'_>, out: &mut String) {
     let (report, words, paint) = (context.report, context.words, context.paint);
     let consequences: usize = context.consequences.iter().map(Vec::len).sum();
+    let roots = report.findings.len().saturating_sub(consequences);
     let suppressed = report.findings.iter().filter(|finding| finding.suppressed.is_some()).count();
-    let failed = report.findings.len().saturating_sub(consequences + suppressed);
+    // What is worth knowing is no fault.
+    let is_note = |finding: &&Finding| {
+        finding.severity == Severity::Info && finding.consequence_of.is_none() && finding.suppressed.is_none()
+    };
+    let notes = report.findings.iter().filter(is_note).count();
+    let failed = roots.saturating_sub(notes + suppressed);
     let hosts = words.count(report.hosts.len(), "host", "hosts", "台主机");
     let rules = words.count(report.rules, "rule", "rules", "条规则");
     let seconds = format!("{:.1}", report.seconds);
@@ -111,9 +117,10 @@ fn counts(context: &Context<'_>, out: &mut String) {
         let word = words.pick("configuration: ", "配置：");
         out.push_str(&format!("{word}{}\n", escape(configuration)));
     }
-    let verdict = if !report.findings.is_empty() || context.options.hidden > 0 {
+    let alarms = report.findings.iter().any(|finding| finding.severity > Severity::Info);
+    let verdict = if alarms || context.options.hidden > 0 {
         None
-    } else if counts.passed == 0 && counts.unknown == 0 {
+    } else if counts.passed == 0 && counts.unknown == 0 && report.findings.is_empty() {
         let text = words.pick(
             "nothing was judged: no rule applies to what was given",
             "没有可判断的内容：没有规则适用于所给的来源",
@@ -168,12 +175,17 @@ fn counts(context: &Context<'_>, out: &mut String) {
         (_, false) => format!("{consequences}, {suppressed} waived or known"),
         (_, true) => format!("{consequences}，{suppressed} 项已豁免或已知"),
     };
+    let notes = match (notes, words.chinese()) {
+        (0, _) => String::new(),
+        (_, false) => format!(", {}", words.count(notes, "worth knowing", "worth knowing", "")),
+        (_, true) => format!("，{notes} 项提示"),
+    };
     let (passed, not_applicable, unknown) = (counts.passed, counts.not_applicable, counts.unknown);
     out.push_str(&if words.chinese() {
-        format!("  {failed} 项故障{consequences}，{passed} 项通过，{not_applicable} 项不适用，{unknown} 项未知\n")
+        format!("  {failed} 项故障{consequences}{notes}，{passed} 项通过，{not_applicable} 项不适用，{unknown} 项未知\n")
     } else {
         format!(
-            "  {failed} failed{consequences}, {passed} passed, {not_applicable} not applicable, {unknown} unknown\n"
+            "  {failed} failed{consequences}{notes}, {passed} passed, {not_applicable} not applicable, {unknown} unknown\n"
         )
     });
 }

@@ -113,6 +113,7 @@ fn hostile_text_is_harmless() {
         first: Some("\x1b[1m".to_owned()),
         last: None,
         ongoing: Some(false),
+        restarted: BTreeMap::new(),
         lines: vec![LogLine { path: "/var/log/\x1b".to_owned(), line: 3, text: "\x1b[1m".to_owned() }],
     });
     found.evidence.push(log);

@@ -6,13 +6,13 @@ use crate::facts::topology::map::{Link, State, Topology};
 
 /// What a node stands for. Hosts come by their place in the map, addresses of no given host last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Node {
+pub(in crate::render) enum Node {
     Component { host: usize, name: String },
     Address(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Arrow {
+pub(in crate::render) struct Arrow {
     pub from: usize,
     pub to: usize,
     pub label: String,
@@ -20,7 +20,7 @@ pub(super) struct Arrow {
 }
 
 /// Nodes with their numbers, which are stable for the same map.
-pub(super) struct Graph {
+pub(in crate::render) struct Graph {
     pub nodes: Vec<Node>,
     pub arrows: Vec<Arrow>,
 }

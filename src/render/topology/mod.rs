@@ -1,7 +1,7 @@
 //! The map of a cluster: for reading, as JSON, and as drawings of Graphviz and Mermaid.
 
 mod dot;
-mod graph;
+pub(in crate::render) mod graph;
 mod json;
 mod mermaid;
 mod text;

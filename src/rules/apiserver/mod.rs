@@ -7,6 +7,7 @@ mod count_mismatch;
 mod etcd_unreachable;
 mod insecure_exposed;
 mod insecure_port_removed;
+mod kubeconfig_missing;
 mod loopback_only;
 mod node_port_range_conflict;
 mod not_running;
@@ -23,6 +24,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &count_mismatch::DETECTOR,
     &insecure_exposed::DETECTOR,
     &insecure_port_removed::DETECTOR,
+    &kubeconfig_missing::DETECTOR,
     &loopback_only::DETECTOR,
     &node_port_range_conflict::DETECTOR,
     &not_running::DETECTOR,

@@ -33,6 +33,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                     .message("files")
                     .value("range", &range.value)
                     .value("reason", &reason)
+                    .maybe_value("first_address", first_address(&range.value))
                     .maybe_value("config", file_of(value))
                     .at(&host.name, &range.origin, reason),
             ),
@@ -42,6 +43,11 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if !given && let Some(unread) = apiserver.unread.first() {
         verdict.unknown(unread.clone());
     }
+}
+
+/// The address that kube-apiserver itself would have in the range, by which pods dial it.
+fn first_address(range: &str) -> Option<std::net::IpAddr> {
+    range.trim().parse::<IpNet>().ok()?.trunc().hosts().next()
 }
 
 /// The range that is refused, and why.

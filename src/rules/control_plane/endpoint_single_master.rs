@@ -1,11 +1,14 @@
 //! endpoint-single-master: a node's component dials one master of several, which is then a single point of failure.
 
+use std::net::IpAddr;
+
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::load_balancer::Keepalived;
 use crate::facts::topology::{self, Edge, Route, Service};
-use crate::rules::support::{file_of, in_words, resolve};
+use crate::rules::load_balancer::before_apiservers;
+use crate::rules::support::{file_of, in_url, in_words, main_address, owners, resolve};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -53,10 +56,35 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                 .value("masters", in_words(&names))
                 .value("url", &edge.url.value)
                 .maybe_value("file", file_of(&edge.url))
+                .maybe_value("balancer", balancer(context))
                 .at(&host.name, &edge.url.origin, format!("{server} alone"))
                 .note(format!("the masters are {}", in_words(&names))),
         );
     }
+}
+
+/// The URL of what stands before all masters: what another component dials, else what kubeadm was told, else where a load
+/// balancer that was given listens.
+fn balancer(context: &Context<'_>) -> Option<String> {
+    let edges = topology::edges(context.cluster);
+    let dialled = edges.iter().find(|edge| edge.service == Service::Apiserver && edge.route == Route::Balanced);
+    let told = || {
+        let documents = context.cluster.hosts.iter().flat_map(|host| &host.kubernetes.kubeadm_configuration);
+        let endpoint = documents.filter_map(|document| document.get("controlPlaneEndpoint")).next()?;
+        let port = if endpoint.value.contains(':') { "" } else { ":6443" };
+        Some(format!("https://{}{port}", endpoint.value)).filter(|_| !endpoint.value.is_empty())
+    };
+    let given = || {
+        context.cluster.hosts.iter().find_map(|host| {
+            let port = *before_apiservers(context.cluster, host).first()?.ports().first()?;
+            let keepalived = host.load_balancers.keepalived.iter().flatten();
+            let mut moving = keepalived.flat_map(|it| &it.instances).flat_map(|instance| &instance.virtual_addresses);
+            let moving = moving.find_map(|address| address.value.split('/').next()?.parse::<IpAddr>().ok());
+            let address = moving.or_else(|| main_address(host.network.as_ref().ok()?))?;
+            Some(format!("https://{}:{port}", in_url(address)))
+        })
+    };
+    dialled.map(|edge| edge.url.value.clone()).or_else(told).or_else(given)
 }
 
 /// What the component dials the apiserver by: its kubeconfig, else its flag.
@@ -97,6 +125,10 @@ fn is_virtual(context: &Context<'_>, host: &Host, edge: &Edge) -> bool {
             .flat_map(|instance| &instance.virtual_addresses)
             .any(|virtual_address| virtual_address.value.parse().is_ok_and(|parsed| addresses.contains(&parsed)))
     };
+    // What several hosts have is no one's own: the real servers of LVS, anycast.
+    if addresses.iter().any(|address| owners(context.cluster, *address).count() > 1) {
+        return true;
+    }
     context.cluster.hosts.iter().any(|other| {
         let by_keepalived = matches!(&other.load_balancers.keepalived, Ok(Some(keepalived)) if text(keepalived));
         let by_pod = other.kubernetes.static_pods.as_ref().is_ok_and(|pods| {

@@ -89,6 +89,7 @@ fn mismatch(message: &str, one: &Range<'_>, other: &Range<'_>) -> Draft {
         .value("program", one.program)
         .value("on", &one.host.name)
         .value("range", &one.value.value)
+        .maybe_value("first_address", one.networks.first().and_then(|net| net.hosts().next()))
         .value("other_on", &other.host.name)
         .value("other_range", &other.value.value)
         .maybe_value("file", file_of(one.value))

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::etcdctl::etcdctl;
 use super::settings::{members, urls};
 use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::address::Url;
 use crate::facts::component::ComponentName;
 use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
-use crate::origin::{Origin, Unknown};
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::{in_words, owners};
-use crate::rules::{Context, Detector, Judge, Refined};
+use crate::rules::{Context, Detector, Judge, Refined, reach};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "etcd-cluster-id-mismatch", judge: Judge::Cluster(judge), refine: Some(refine) };
@@ -26,6 +28,56 @@ struct Said<'a> {
 }
 
 fn judge(context: &Context<'_>, verdict: &mut Verdict) {
+    for host in &context.cluster.hosts {
+        judge_endpoints(host, verdict);
+    }
+    judge_members(context, verdict);
+}
+
+/// The endpoints that one apiserver is given: it takes each of them for the same cluster.
+fn judge_endpoints(host: &Host, verdict: &mut Verdict) {
+    let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { return };
+    let mut said: Vec<(&str, &str, Sourced<String>)> = Vec::new();
+    for item in apiserver.flag_items("etcd-servers") {
+        let Some(url) = Url::parse(&item.value) else { continue };
+        let endpoint = format!("{}://{}", url.scheme, reach::target(&url));
+        let answer = host.probes.etcd.iter().find(|answer| answer.endpoint == endpoint);
+        if let Some((endpoint, Ok(status))) = answer.map(|answer| (&answer.endpoint, &answer.status)) {
+            said.push((endpoint, &status.cluster_id, item));
+        }
+    }
+    let count = |cluster: &str| said.iter().filter(|(_, other, _)| *other == cluster).count();
+    // Of as many on either side the first is taken for the cluster; the title names both.
+    let most = said.iter().map(|(_, cluster, _)| count(cluster)).max().unwrap_or_default();
+    let Some((right, right_cluster, _)) = said.iter().find(|(_, cluster, _)| count(cluster) == most) else { return };
+    for (endpoint, cluster, item) in said.iter().filter(|_| said.len() > 1) {
+        if cluster == right_cluster {
+            verdict.pass();
+            continue;
+        }
+        let evidence = |endpoint: &str, cluster: &str| {
+            let origin = Origin::answer(format!("the status of {endpoint}"));
+            Evidence::new(EvidenceKind::Probe, &host.name, origin, format!("cluster {cluster}"))
+        };
+        verdict.fail(
+            Draft::new()
+                .subject(*endpoint)
+                .message("endpoints")
+                .value("client_host", &host.name)
+                .value("endpoint", endpoint)
+                .value("local", cluster)
+                .value("other_endpoint", right)
+                .value("remote", right_cluster)
+                .value("etcdctl", etcdctl(host, right))
+                .hosts([host.name.clone()])
+                .evidence(evidence(endpoint, cluster))
+                .evidence(evidence(right, right_cluster))
+                .at(&host.name, &item.origin, "kube-apiserver takes them for one"),
+        );
+    }
+}
+
+fn judge_members(context: &Context<'_>, verdict: &mut Verdict) {
     let hosts: Vec<&Host> =
         context.cluster.hosts.iter().filter(|host| host.component(ComponentName::Etcd).is_some()).collect();
     let mut groups: Vec<Vec<&Host>> = Vec::new();

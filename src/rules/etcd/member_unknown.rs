@@ -37,7 +37,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let is_member = |url: &Url| {
         known.contains(&url.host) || addresses_of(url).iter().any(|address| known.contains(&address.to_string()))
     };
-    let hits = items.iter().filter(|(_, url)| is_member(url)).count();
+    let own = host.component(ComponentName::Etcd).is_some_and(starts);
+    let hits = items.iter().filter(|(_, url)| is_member(url) || (own && url.is_loopback())).count();
     for (item, url) in &items {
         if url.is_loopback() || is_member(url) {
             verdict.pass();

@@ -6,18 +6,21 @@ mod api_version_mismatch;
 mod cluster_id_mismatch;
 mod data_dir_unusable;
 mod endpoint_unreachable;
+mod etcdctl;
 mod force_new_cluster;
 mod initial_cluster_mismatch;
 mod listen_url_hostname;
 mod member_already_bootstrapped;
 mod member_unknown;
 mod membership;
+mod nospace;
 mod not_running;
 mod plaintext_exposed;
 mod quorum_fragile;
 mod quorum_lost;
 mod scheme_mismatch;
 mod settings;
+mod tls_rejected;
 mod version_unsupported;
 
 use super::Detector;
@@ -34,10 +37,12 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &listen_url_hostname::DETECTOR,
     &member_already_bootstrapped::DETECTOR,
     &member_unknown::DETECTOR,
+    &nospace::DETECTOR,
     &not_running::DETECTOR,
     &plaintext_exposed::DETECTOR,
     &quorum_fragile::DETECTOR,
     &quorum_lost::DETECTOR,
     &scheme_mismatch::DETECTOR,
+    &tls_rejected::DETECTOR,
     &version_unsupported::DETECTOR,
 ];

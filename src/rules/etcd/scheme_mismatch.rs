@@ -7,9 +7,9 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName, split_items};
 use crate::facts::{Cluster, Host};
 use crate::origin::Sourced;
-use crate::report::Severity;
+use crate::report::{Evidence, Severity};
 use crate::rules::support::{Url, file_of, in_words, resolve};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, reach};
 
 pub(super) const DETECTOR: Detector = Detector { id: "etcd-scheme-mismatch", judge: Judge::Host(judge), refine: None };
 
@@ -42,6 +42,68 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let Some(client) = host.component(name) else { continue };
         let Some(value) = client.flag_in_file(flag) else { continue };
         judge_client(context.cluster, host, (client, flag, &split_items(value)), verdict);
+        judge_answers(host, (client, flag, &split_items(value)), verdict);
+    }
+    judge_peers(host, verdict);
+}
+
+/// What the endpoints that a client dials answered, whoever they are.
+fn judge_answers(host: &Host, (client, flag, items): (&Component, &str, &[Sourced<String>]), verdict: &mut Verdict) {
+    let mut wrong: Vec<(&Sourced<String>, &'static str, Evidence)> = Vec::new();
+    for item in items {
+        if let Some((scheme, evidence)) = Url::parse(&item.value).and_then(|url| reach::other_scheme(host, &url)) {
+            wrong.push((item, scheme, evidence));
+        }
+    }
+    let Some((first, scheme, _)) = wrong.first() else { return };
+    let turned = |item: &Sourced<String>, scheme: &str| {
+        item.value.split_once("://").map(|(_, rest)| format!("{scheme}://{rest}")).unwrap_or_default()
+    };
+    let dialled: Vec<String> = wrong.iter().map(|(item, ..)| item.value.clone()).collect();
+    let edits: Vec<String> =
+        wrong.iter().map(|(item, scheme, _)| format!("-e 's#{}#{}#'", item.value, turned(item, scheme))).collect();
+    let mut draft = Draft::new()
+        .subject(flag)
+        .message("answers")
+        .value("client", client.name.name())
+        .value("url", &first.value)
+        .value("urls", in_words(&dialled))
+        .value("scheme", scheme)
+        .value("flag", flag)
+        .value("listen_url", turned(first, scheme))
+        .value("new_url", turned(first, scheme))
+        .value("server", Url::parse(&first.value).map(|url| url.host).unwrap_or_default())
+        .value("edits", edits.join(" "))
+        .maybe_value("file", file_of(first));
+    for (item, scheme, evidence) in wrong {
+        draft = draft.at(&host.name, &item.origin, format!("{scheme} is spoken there")).evidence(evidence);
+    }
+    verdict.fail(draft);
+}
+
+/// What the peers answered that etcd is told of; what this member says of itself is judged by its own flags.
+fn judge_peers(host: &Host, verdict: &mut Verdict) {
+    let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| !is_proxy(etcd)) else { return };
+    let own_name = etcd.flag_or_default("name").map(|name| name.value);
+    for item in urls(etcd, "initial-cluster").into_iter().filter(|item| item.named != own_name) {
+        let Some((scheme, evidence)) = reach::other_scheme(host, &item.url) else { continue };
+        let new_url = item.text.split_once("://").map(|(_, rest)| format!("{scheme}://{rest}")).unwrap_or_default();
+        let mut draft = Draft::new()
+            .subject(format!("{}: {new_url}", item.url.host))
+            .message("peer_answers")
+            .value("url", &item.text)
+            .value("listen_url", &new_url)
+            .value("new_url", &new_url)
+            .value("server", &item.url.host)
+            .value("scheme", scheme)
+            .at(&host.name, &item.item.origin, format!("{scheme} is spoken there"))
+            .evidence(evidence);
+        draft = located(draft, etcd, "initial-cluster", &item.item);
+        // The list is read by a member without data only.
+        if etcd.pid.is_some() {
+            draft = draft.severity(Severity::Warning);
+        }
+        verdict.fail(draft);
     }
 }
 

@@ -5,14 +5,15 @@ use jiff::Timestamp;
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::Severity;
 use crate::rules::support::version_numbers;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =
-    Detector { id: "etcd-version-unsupported", judge: Judge::Host(judge), refine: None };
+    Detector { id: "etcd-version-unsupported", judge: Judge::Host(judge), refine: Some(refine) };
 
 /// From this minor release of Kubernetes 1 on kubeadm refuses an etcd below this version (its MinExternalEtcdVersion). A
 /// release whose own constant was not looked up has that of the one before, which is never higher.
@@ -35,7 +36,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         return;
     };
     let Some(version) = version(host, etcd) else {
-        let unknown = Unknown::new(format!("the version of etcd on {}", host.name), "no image says it");
+        let unknown =
+            Unknown::new(format!("the version of etcd on {}", host.name), "neither its log nor an image says it");
         return verdict.unknown(unknown.with_remedy("run k8sdoctor check on the host itself, which asks etcd"));
     };
     let numbers = version_numbers(&version.value);
@@ -93,11 +95,23 @@ fn kubernetes(cluster: &Cluster) -> Option<Kubernetes<'_>> {
     known.max_by_key(|known| known.minor)
 }
 
-/// What etcd says of itself, else its image's tag.
+/// What etcd answers, else what it said of itself when it started, else its image's tag.
 fn version(host: &Host, etcd: &Component) -> Option<Sourced<String>> {
     let answered = host.probes.etcd.iter().find_map(|answer| {
         let status = answer.status.as_ref().ok().filter(|_| host.probes.etcd.len() == 1)?;
         Some(Sourced::new(status.version.clone(), Origin::answer(format!("the status of {}", answer.endpoint))))
     });
-    answered.or_else(|| etcd.version.clone())
+    answered.or_else(|| logged(host)).or_else(|| etcd.version.clone())
+}
+
+/// What etcd said of itself when it last started.
+fn logged(host: &Host) -> Option<Sourced<String>> {
+    let last = host.logs.hits.iter().filter(|hit| hit.rule == DETECTOR.id).max_by(|a, b| a.last.cmp(&b.last))?;
+    let line = last.lines.last()?;
+    Some(Sourced::new(last.captures.get("own_version")?.clone(), Origin::file(line.path.as_str(), None)))
+}
+
+/// A program that says its version is no fault by itself.
+fn refine(_: &Context<'_>, _: &Host, _: &LogHit) -> Refined {
+    Refined::Drop
 }

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::frontends::{Balanced, Master, addresses_of, all, before_apiservers, masters, unit_of};
+use super::frontends::{Balanced, Master, addresses_of, all, before_apiservers, dialled_names, masters, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{ComponentName, LayerKind};
 use crate::facts::load_balancer::Backend;
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Unknown};
-use crate::report::Confidence;
+use crate::report::{Confidence, Severity};
 use crate::rules::support::{Url, in_words, main_address, owners};
 use crate::rules::{Context, Detector, Judge};
 
@@ -26,10 +26,27 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             verdict.unknown(Unknown::new("the masters", "no host with an apiserver was given"));
             continue;
         }
+        let mut found = Verdict::default();
         for target in &targets {
-            judge_target(host, &masters, &balanced, target, verdict);
+            judge_target(host, &masters, &balanced, target, &mut found);
         }
-        judge_omitted(context.cluster, host, &masters, &balanced, &targets, verdict);
+        judge_omitted(context.cluster, host, &masters, &balanced, &targets, &mut found);
+        // With no server that is a master, nothing that dials this one reaches an apiserver.
+        let reaches = |target: &Target<'_>| {
+            masters.iter().any(|master| {
+                target.owner.is_some_and(|owner| owner.name == master.host.name)
+                    && target.port.is_some_and(|port| master.serves(port))
+            }) || target.owner.zip(target.port).is_some_and(|(owner, port)| is_proxied(owner, port))
+        };
+        let dead = (!targets.iter().any(reaches)).then(|| dialled_names(context.cluster, host, &balanced.ports()));
+        for draft in found.drafts {
+            verdict.fail(match dead.iter().flatten().next() {
+                Some(name) => draft.value("dialled", name).severity(Severity::Error),
+                None => draft,
+            });
+        }
+        verdict.passes += found.passes;
+        verdict.unknowns.extend(found.unknowns);
     }
 }
 
@@ -85,6 +102,13 @@ fn judge_target(
             }
         }
         Ok(_) => {}
+    }
+    // A master that has lost its apiserver is one still.
+    let by_manifest = |name| {
+        owner.component(name).is_some_and(|one| one.layers.iter().any(|layer| layer.kind == LayerKind::Manifest))
+    };
+    if master.is_none() && by_manifest(ComponentName::KubeControllerManager) {
+        return verdict.pass();
     }
     let address = &target.backend.address;
     let mut draft = common(host, balanced)

@@ -1,5 +1,6 @@
 //! Which of a host's proxies and LVS services stand before an apiserver, and who the masters are.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::engine::verdict::Verdict;
@@ -149,8 +150,14 @@ fn is_before_apiservers(cluster: &Cluster, host: &Host, masters: &[Master<'_>], 
 /// Whether a kubeconfig or component of the given hosts dials one of these ports of this host, at an address of its own or
 /// a virtual one.
 pub fn dialled_as_apiserver(cluster: &Cluster, host: &Host, ports: &[u16]) -> bool {
+    !dialled_names(cluster, host, ports).is_empty()
+}
+
+/// The names and addresses by which clients dial this host for an apiserver, on one of the ports.
+pub fn dialled_names(cluster: &Cluster, host: &Host, ports: &[u16]) -> BTreeSet<String> {
     let virtual_addresses = virtual_addresses(host);
-    cluster.hosts.iter().any(|client| {
+    let mut names = BTreeSet::new();
+    for client in &cluster.hosts {
         let kubeconfigs = client.kubernetes.kubeconfigs.iter().flat_map(|kubeconfig| &kubeconfig.clusters);
         let named = kubeconfigs.filter_map(|entry| Some(entry.server.as_ref()?.value.clone()));
         // Before kubeconfigs, flags named the apiserver.
@@ -158,21 +165,23 @@ pub fn dialled_as_apiserver(cluster: &Cluster, host: &Host, ports: &[u16]) -> bo
             let items = ["master", "api-servers"].into_iter().flat_map(|flag| component.flag_items(flag));
             items.map(|item| item.value).collect::<Vec<_>>()
         });
-        named
-            .chain(flags)
-            .filter_map(|server| Url::parse(&server))
-            .filter(|url| ports.contains(&url.port_or_default()))
-            .any(|url| {
-                if url.is_loopback() {
-                    return client.name == host.name && host.component(ComponentName::KubeApiserver).is_none();
-                }
+        let urls = named.chain(flags).filter_map(|server| Url::parse(&server));
+        for url in urls.filter(|url| ports.contains(&url.port_or_default())) {
+            let here = if url.is_loopback() {
+                client.name == host.name && host.component(ComponentName::KubeApiserver).is_none()
+            } else {
                 url.host == host.name
                     || addresses_of(cluster, client, &url.host).into_iter().any(|address| {
                         virtual_addresses.contains(&address)
                             || owners(cluster, address).any(|own| own.name == host.name)
                     })
-            })
-    })
+            };
+            if here {
+                names.insert(url.host);
+            }
+        }
+    }
+    names
 }
 
 /// The virtual addresses that the host's keepalived may take.

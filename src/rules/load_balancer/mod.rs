@@ -11,6 +11,8 @@ mod server_name_invalid;
 mod timeout_too_short;
 mod vip_absent;
 
+pub(super) use frontends::before_apiservers;
+
 use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[

@@ -47,7 +47,7 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     for range in pods.iter().filter(|pod| pod.allocated).chain(&services) {
         judge_hosts(cluster, range, verdict);
     }
-    judge_docker(cluster, &services, verdict);
+    judge_docker(cluster, &pods, &services, verdict);
 }
 
 /// Whether some host has an address, or its way out, within a range that is not the hosts'.
@@ -58,6 +58,8 @@ fn judge_hosts(cluster: &Cluster, range: &Range<'_>, verdict: &mut Verdict) {
             verdict.pass();
             continue;
         };
+        let mut hosts = vec![host.name.clone(), range.host.name.clone()];
+        hosts.dedup();
         verdict.fail(
             Draft::new()
                 .subject(format!("{} {}", range.what, range.net))
@@ -65,7 +67,7 @@ fn judge_hosts(cluster: &Cluster, range: &Range<'_>, verdict: &mut Verdict) {
                 .value("what", range.what)
                 .value("network", range.net)
                 .value("holds", format!("{what} {address} of {}", host.name))
-                .hosts([host.name.clone(), range.host.name.clone()])
+                .hosts(hosts)
                 .at(&range.host.name, &range.origin, format!("the range of {}", range.what))
                 .evidence(Evidence::new(
                     EvidenceKind::Cluster,
@@ -103,7 +105,7 @@ fn is_pods(name: &str) -> bool {
 
 /// docker's own bridge against the hosts' addresses and the services. That it lies within the pods' range is how flannel
 /// without CNI works.
-fn judge_docker(cluster: &Cluster, services: &[Range<'_>], verdict: &mut Verdict) {
+fn judge_docker(cluster: &Cluster, pods: &[Range<'_>], services: &[Range<'_>], verdict: &mut Verdict) {
     for host in &cluster.hosts {
         if host.component(ComponentName::Dockerd).is_none() {
             continue;
@@ -130,7 +132,9 @@ fn judge_docker(cluster: &Cluster, services: &[Range<'_>], verdict: &mut Verdict
                     _ => verdict.pass(),
                 }
             }
-            for service in services.iter().filter(|service| overlap(&service.net, &net)) {
+            // A bridge with pods on it is theirs, and compared as such.
+            let is_pods = pods.iter().any(|pod| pod.net.contains(&net));
+            for service in services.iter().filter(|service| !is_pods && overlap(&service.net, &net)) {
                 let draft = pair(&range, service).message("two").value("docker", "true").value("on", &host.name);
                 verdict.fail(draft.severity(Severity::Warning));
             }

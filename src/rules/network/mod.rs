@@ -2,6 +2,7 @@
 
 mod cidr_overlap;
 mod cni_plugin_missing;
+mod flannel_node_cidr;
 mod mtu_mismatch;
 mod proxy_mode_unavailable;
 
@@ -10,6 +11,7 @@ use super::Detector;
 pub(super) const DETECTORS: &[&Detector] = &[
     &cidr_overlap::DETECTOR,
     &cni_plugin_missing::DETECTOR,
+    &flannel_node_cidr::DETECTOR,
     &mtu_mismatch::DETECTOR,
     &proxy_mode_unavailable::DETECTOR,
 ];

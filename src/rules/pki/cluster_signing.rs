@@ -23,7 +23,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             verdict.pass();
         } else {
             let draft = Draft::new()
-                .subject(signing.value.clone())
+                .subject(format!("{} of {}", signing.value, host.name))
                 .value("signing", &signing.value)
                 .value("trusted", &client_ca.value)
                 .at(&host.name, &signing.origin, "kube-controller-manager signs with this authority")
@@ -44,7 +44,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             Verified::No => {
                 let draft = Draft::new()
                     .message("root")
-                    .subject(root.value.clone())
+                    .subject(format!("{} of {}", root.value, host.name))
                     .value("root", &root.value)
                     .value("served", &served.value)
                     .at(&host.name, &root.origin, "pods get this authority")
@@ -92,7 +92,8 @@ fn judge_other_signers(
             verdict.fail(
                 Draft::new()
                     .message("other_master")
-                    .subject(format!("{} of {}", signing.value, other.name))
+                    // What masters do not have in common is one fault, however many of them see it.
+                    .subject(format!("{} between masters", signing.value))
                     .value("signer_on", &other.name)
                     .value("signing", &signing.value)
                     .value("trusted", &client_ca.value)

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::expired::dates;
-use super::inventory::{Held, held};
+use super::inventory::{Held, held, served_evidence, served_only};
 use super::renewal::with_renewal;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
@@ -32,6 +32,19 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let draft = draft(&[one], host, at).subject(one.path);
             verdict.fail(with_renewal(draft, context, host, &all, one));
         }
+    }
+    for (answer, leaf) in served_only(host, &all) {
+        if leaf.not_after < at {
+            continue;
+        }
+        if !ends_soon(leaf, at, host.expected.certificate_expiry_days) {
+            verdict.pass();
+            continue;
+        }
+        let said = format!("served a certificate of {} that ends {}", leaf.subject, leaf.not_after);
+        let draft = dates(Draft::new(), leaf.not_after, at).message("served").subject(leaf.sha256.clone());
+        let draft = draft.value("target", &answer.target).value("subject", &leaf.subject);
+        verdict.fail(draft.evidence(served_evidence(host, answer, &said)));
     }
     // kubeadm issues them on one day, and renews them with one command.
     if let Some(first) = of_kubeadm.iter().min_by_key(|one| one.certificate.not_after) {

@@ -8,7 +8,6 @@ use crate::facts::log::LogHit;
 use crate::origin::{Sourced, Unknown};
 use crate::rules::support::{in_words, unit_of};
 use crate::rules::{Context, Detector, Judge, Refined};
-use crate::source::SourceKind;
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "pki-file-missing", judge: Judge::Host(judge), refine: Some(refine) };
@@ -177,7 +176,7 @@ fn is_below(path: &str, directory: &str) -> bool {
 /// Whether the source would hold the file if it were there. The live host does; a copy may have left out private keys or
 /// whole directories, so another file of the kind has to be in the same directory or the one above.
 fn is_covered(host: &Host, path: &str) -> bool {
-    if host.kind == SourceKind::Live {
+    if host.of_live_host {
         return true;
     }
     let parent = |path: &str| path.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();

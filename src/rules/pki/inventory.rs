@@ -10,8 +10,10 @@ use crate::facts::Host;
 use crate::facts::certificates::{Certificate, CertificateFile};
 use crate::facts::component::ComponentName;
 use crate::facts::kubernetes::Kubeconfig;
-use crate::origin::{Fact, Sourced, Unknown};
+use crate::facts::probe::TlsAnswer;
+use crate::origin::{Fact, Origin, Sourced, Unknown};
 use crate::parse::pem::{Verified, issued_by};
+use crate::report::{Evidence, EvidenceKind};
 use crate::source::SourceKind;
 
 /// The name that a certificate of a kubeadm layout has there, its path, and the component that has to start again to
@@ -252,6 +254,31 @@ fn kubelet_client_paths(host: &Host) -> BTreeSet<&str> {
     let users = kubelet_kubeconfig(host).map(|config| config.users.as_slice()).unwrap_or_default();
     paths.extend(users.iter().filter_map(|user| Some(user.client_certificate.as_ref()?.value.as_str())));
     paths
+}
+
+/// What was served to a client of this host that verifies it, leaf first, where the leaf is in no file that is judged here:
+/// another host's certificate, or one that was replaced on disk. Each leaf once.
+pub(super) fn served_only<'a>(host: &'a Host, held: &[Held<'_>]) -> Vec<(&'a TlsAnswer, &'a Certificate)> {
+    let mut found: Vec<(&TlsAnswer, &Certificate)> = Vec::new();
+    for answer in host.probes.handshakes.iter().filter(|answer| answer.verified) {
+        let Some(leaf) = answer.chain.as_ref().ok().and_then(|chain| chain.first()) else { continue };
+        let is_known = held.iter().any(|one| one.certificate.sha256 == leaf.sha256)
+            || found.iter().any(|(_, known)| known.sha256 == leaf.sha256);
+        if !is_known {
+            found.push((answer, leaf));
+        }
+    }
+    found
+}
+
+/// The evidence of a certificate that was served.
+pub(super) fn served_evidence(host: &Host, answer: &TlsAnswer, said: &str) -> Evidence {
+    Evidence::new(
+        EvidenceKind::Probe,
+        &host.name,
+        Origin::answer(format!("TLS handshake with {}", answer.target)),
+        format!("{said}; dialled by {}", answer.dialled_by),
+    )
 }
 
 /// The authority among the host's own that has issued a certificate.

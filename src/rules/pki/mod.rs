@@ -19,6 +19,7 @@ mod not_yet_valid;
 mod renewal;
 mod same_cluster;
 mod san_missing;
+mod served_stale;
 mod service_account;
 mod static_credentials;
 mod usage_missing;
@@ -42,6 +43,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &node_name_mismatch::DETECTOR,
     &not_yet_valid::DETECTOR,
     &san_missing::DETECTOR,
+    &served_stale::DETECTOR,
     &service_account::DETECTOR,
     &static_credentials::DETECTOR,
     &usage_missing::DETECTOR,

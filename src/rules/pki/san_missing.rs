@@ -10,7 +10,7 @@ use crate::facts::log::LogHit;
 use crate::facts::topology::{self, Edge, Route, Service};
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Sourced, Unknown};
-use crate::report::{Evidence, EvidenceKind, Occurrences};
+use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::{Url, in_words, is_virtual};
 use crate::rules::{Context, Detector, Judge, Refined};
 
@@ -183,13 +183,7 @@ fn log_evidence(client: &Host, hit: &LogHit) -> Evidence {
     let origin = first.map_or_else(|| Origin::answer("the logs"), |line| Origin::file(line.path.as_str(), None));
     let text = first.map(|line| line.text.clone()).unwrap_or_default();
     let mut evidence = Evidence::new(EvidenceKind::Log, &client.name, origin, text);
-    evidence.occurrences = Some(Occurrences {
-        count: hit.count,
-        first: hit.first.clone(),
-        last: hit.last.clone(),
-        ongoing: hit.ongoing,
-        lines: hit.lines.clone(),
-    });
+    evidence.occurrences = Some(hit.occurrences());
     evidence
 }
 

@@ -48,6 +48,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             } else if verifying.complete && are_one(host, other) {
                 verdict.fail(
                     draft(&signer, &verifier)
+                        // What masters do not have in common is one fault, however many of them see it.
+                        .subject(format!("{} between masters", signer.path.value))
                         .message("other_master")
                         .value("signer_on", &other.name)
                         .hosts([host.name.clone(), other.name.clone()])

@@ -1,6 +1,6 @@
 //! pki-usage-missing: a certificate does not allow the use that its place has: serving, signing in, or both.
 
-use super::inventory::{flag_file, is_in_use, readable};
+use super::inventory::{flag_file, held, is_in_use, readable, served_evidence, served_only};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::certificates::{Certificate, ExtendedKeyUsage};
@@ -25,7 +25,7 @@ const PLACES: &[(ComponentName, &str, bool, bool)] = &[
     (ComponentName::Flanneld, "etcd-certfile", false, true),
 ];
 
-fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for (component, flag, serves, signs_in) in PLACES {
         let Some((path, file)) = flag_file(host, *component, flag) else { continue };
         let file = match readable(&path.value, file) {
@@ -47,6 +47,20 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let Some(file) = &user.client_certificate_data else { continue };
             let Some(leaf) = file.certificates.first() else { continue };
             look(host, &user.name, &config.path, leaf, &file.origin, (false, true), verdict);
+        }
+    }
+    // What cannot be read is noted above.
+    let all = held(host, context.cluster.at, &mut Verdict::default());
+    for (answer, leaf) in served_only(host, &all) {
+        match leaf.extended_key_usage {
+            Some(usage) if !usage.any && !usage.server_auth => {
+                let present = if usage.client_auth { "clientAuth" } else { "neither of the two" };
+                let said = format!("served a certificate of {} that allows {present}", leaf.subject);
+                let draft = Draft::new().message("served").subject(leaf.sha256.clone());
+                let draft = draft.value("target", &answer.target).value("missing", "serverAuth");
+                verdict.fail(draft.value("present", present).evidence(served_evidence(host, answer, &said)));
+            }
+            _ => verdict.pass(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! pki-weak: a certificate in use that current software refuses or soon will: a short RSA key, SHA-1 or MD5, or a server's
 //! name in the common name only.
 
-use super::inventory::{Role, flag_file, held};
+use super::inventory::{Held, Role, flag_file, held, served_evidence, served_only};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::certificates::Certificate;
@@ -21,7 +21,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     .into_iter()
     .filter_map(|(component, flag)| Some(flag_file(host, component, flag)?.0.value.as_str()))
     .collect();
-    for one in held(host, context.cluster.at, verdict) {
+    let all = held(host, context.cluster.at, verdict);
+    for one in &all {
         let weaknesses = weaknesses(one.certificate, one.role, serving.contains(&one.path));
         if weaknesses.is_empty() {
             verdict.pass();
@@ -34,6 +35,22 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                 format!("{}: {}", one.certificate.subject, weaknesses.join(", ")),
             ),
         );
+    }
+    judge_served(host, &all, verdict);
+}
+
+/// What others serve to this host. That a name is missing is pki-san-missing.
+fn judge_served(host: &Host, all: &[Held<'_>], verdict: &mut Verdict) {
+    for (answer, leaf) in served_only(host, all) {
+        let weaknesses = weaknesses(leaf, Role::Leaf, false);
+        if weaknesses.is_empty() {
+            verdict.pass();
+            continue;
+        }
+        let weaknesses = weaknesses.join(", ");
+        let said = format!("served a certificate of {}: {weaknesses}", leaf.subject);
+        let draft = Draft::new().message("served").subject(leaf.sha256.clone()).value("target", &answer.target);
+        verdict.fail(draft.value("weakness", &weaknesses).evidence(served_evidence(host, answer, &said)));
     }
 }
 

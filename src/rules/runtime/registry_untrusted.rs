@@ -84,8 +84,24 @@ fn judge_registry(host: &Host, registry: &Sourced<String>, verdict: &mut Verdict
                 "every registry, also the public ones",
             ))
         }
-        _ => verdict.pass(),
+        _ if uses_containerd || is_own(name) => verdict.pass(),
+        // Somebody's decision, and one to know of: whoever is between the node and it gives the node its images.
+        _ => verdict.fail(
+            Draft::new().subject(name).message("unverified").severity(Severity::Info).value("unverified", name).at(
+                &host.name,
+                &registry.origin,
+                "asked by plain HTTP, or by TLS without a look at the certificate",
+            ),
+        ),
     }
+}
+
+/// The host's own, which docker trusts without being told.
+fn is_own(registry: &str) -> bool {
+    registry.starts_with("localhost")
+        || registry.starts_with("127.")
+        || registry.starts_with("[::1]")
+        || registry == "::1/128"
 }
 
 /// Images that the kubelet's runtime pulls: the sandbox image and those of static pods.

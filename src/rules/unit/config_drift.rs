@@ -2,7 +2,7 @@
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::component::{Component, Layer, LayerKind};
+use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
 use crate::origin::Sourced;
 use crate::rules::support::{in_words, starting_layers, unit_of};
 use crate::rules::{Context, Detector, Judge};
@@ -14,6 +14,10 @@ const SHOWN: usize = 3;
 
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for component in &host.components {
+        // It shows a title in place of its arguments, in which nothing says where one ends.
+        if component.name == ComponentName::Nginx {
+            continue;
+        }
         let Some(process) = component.layers.iter().find(|layer| layer.kind == LayerKind::Process) else { continue };
         let mut starters = starting_layers(host, component);
         starters.retain(|layer| matches!(layer.kind, LayerKind::Manifest | LayerKind::Unit));

@@ -150,6 +150,12 @@ fn minor(version: &str) -> Option<u32> {
 }
 
 fn judge_endpoint(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    for (origin, why) in &host.kubernetes.invalid_files {
+        let Some(path) = origin.path().filter(|path| path.contains("kubeadm")) else { continue };
+        if documents(host).all(|document| document.path != path) {
+            verdict.unknown(Unknown::new(path, format!("not valid: {why}")).with_remedy("mend the file"));
+        }
+    }
     for document in documents(host) {
         let is_cluster = matches!(document.kind.value.as_str(), "ClusterConfiguration" | "MasterConfiguration");
         // Since v1beta1 the endpoint is the cluster's; v1alpha2 and v1alpha3 have it too.
@@ -170,8 +176,10 @@ fn judge_endpoint(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let names = [document.list("apiServerCertSANs"), document.list("apiServer.certSANs")].concat();
         if document.api_version.value.ends_with("/v1alpha1") {
             // kubeadm before 1.10 knows no endpoint: there the load balancer's name in the certificates is all there is.
-            if names.is_empty() {
-                verdict.fail(draft(host, document, "names", &why));
+            if names.is_empty() && lacks_others_names(context, host) {
+                // The certificate that was made from it is what does not work (pki-san-missing).
+            } else if names.is_empty() {
+                verdict.fail(draft(host, document, "names", &why).value("old", "true"));
             } else {
                 verdict.pass();
             }
@@ -214,6 +222,23 @@ fn has_shared_server(context: &Context<'_>, host: &Host) -> bool {
     let kubeconfigs = host.kubernetes.kubeconfigs.iter().filter(|kubeconfig| usual.contains(&kubeconfig.path.as_str()));
     let mut servers = kubeconfigs.filter_map(|kubeconfig| kubeconfig.current_cluster()?.server.as_ref());
     servers.any(|server| Url::parse(&server.value).is_some_and(|url| is_no_host(context, &url.host)))
+}
+
+/// Whether the apiserver's certificate lacks a name that another master's kubeadm configuration gives its own.
+fn lacks_others_names(context: &Context<'_>, host: &Host) -> bool {
+    let flag = host.component(ComponentName::KubeApiserver).and_then(|it| it.flag("tls-cert-file"));
+    let path = flag.map_or("/etc/kubernetes/pki/apiserver.crt", |flag| flag.value.as_str());
+    let Some(Ok(file)) = host.kubernetes.certificates.get(path) else { return false };
+    let Some(leaf) = file.certificates.first() else { return false };
+    let has = |name: &str| match name.parse::<IpAddr>() {
+        Ok(address) => leaf.addresses.contains(&address),
+        Err(_) => leaf.dns_names.iter().any(|known| known.eq_ignore_ascii_case(name)),
+    };
+    let others = context.cluster.hosts.iter().filter(|other| other.name != host.name);
+    others
+        .flat_map(documents)
+        .flat_map(|document| [document.list("apiServerCertSANs"), document.list("apiServer.certSANs")].concat())
+        .any(|name| !has(&name.value))
 }
 
 fn is_no_host(context: &Context<'_>, name: &str) -> bool {

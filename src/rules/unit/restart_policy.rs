@@ -9,7 +9,7 @@ use crate::facts::component::{Component, ComponentName, LayerKind};
 use crate::facts::unit::Unit;
 use crate::origin::{Origin, Sourced};
 use crate::report::Severity;
-use crate::rules::support::unit_behind;
+use crate::rules::support::{unit_behind, unread_units};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "unit-restart-policy", judge: Judge::Host(judge), refine: None };
@@ -20,6 +20,7 @@ const DEFAULT_INTERVAL: f64 = 10.0;
 const DEFAULT_WAIT: f64 = 0.1;
 
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    unread_units(host).for_each(|unknown| verdict.unknown(unknown.clone()));
     let mut seen = BTreeSet::new();
     for component in host.components.iter().filter(|component| is_judged(component.name)) {
         for layer in component.layers.iter().filter(|layer| layer.kind == LayerKind::Unit) {

@@ -5,6 +5,7 @@ use crate::facts::Host;
 use crate::facts::unit::{CommandLine, UnitProblem, UnitProblemKind};
 use crate::parse::command_line::identify;
 use crate::report::Severity;
+use crate::rules::support::unread_units;
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "unit-syntax", judge: Judge::Host(judge), refine: None };
@@ -16,6 +17,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             judge_problems(host, &unit.problems, Some(&unit.name), verdict);
         }
     }
+    unread_units(host).for_each(|unknown| verdict.unknown(unknown.clone()));
     for script in &host.scripts {
         judge_problems(host, &script.problems, None, verdict);
     }

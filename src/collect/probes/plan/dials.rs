@@ -1,5 +1,7 @@
 //! Which TCP connections and TLS handshakes local clients make, and what local servers offer.
 
+use std::net::IpAddr;
+
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, split_items};
 use crate::facts::kubernetes::Kubeconfig;
@@ -42,6 +44,9 @@ pub fn add(host: &Host, plan: &mut Plan) {
     }
     if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {
         add_apiserver(apiserver, plan);
+    }
+    if let Some(kubelet) = host.component(ComponentName::Kubelet) {
+        add_kubelet(kubelet, plan);
     }
     for (name, proxy) in [("haproxy", &host.load_balancers.haproxy), ("nginx", &host.load_balancers.nginx)] {
         if let Ok(Some(proxy)) = proxy {
@@ -117,6 +122,23 @@ fn add_apiserver(apiserver: &Component, plan: &mut Plan) {
             None => "kube-apiserver's own secure port".to_owned(),
         };
         plan.dial(&endpoint, None, false, dialled_by);
+    }
+}
+
+/// The kubelet's own server, where it is given a certificate: what it makes for itself nobody verifies.
+fn add_kubelet(kubelet: &Component, plan: &mut Plan) {
+    let Some(certificate) = kubelet.flag("tls-cert-file").filter(|path| !path.value.is_empty()) else { return };
+    let address = kubelet.flag("address").map_or("0.0.0.0", |address| address.value.trim());
+    let port = kubelet.flag("port").map_or("10250", |port| port.value.trim());
+    let Ok(port) = port.parse::<u16>() else { return };
+    let address = match address.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() => address.to_string(),
+        Ok(_) => "127.0.0.1".to_owned(),
+        Err(_) => return,
+    };
+    let endpoint = Endpoint { host: address, port, tls: true };
+    if port != 0 {
+        plan.dial(&endpoint, None, false, written(kubelet, "tls-cert-file", certificate));
     }
 }
 

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::facts::Host;
-use endpoint::{Endpoint, is_name, target};
+pub use endpoint::Endpoint;
+use endpoint::{is_name, target};
 
 /// The questions of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

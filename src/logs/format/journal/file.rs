@@ -156,7 +156,7 @@ impl<R: Read + Seek> File<R> {
 
     /// The head of the object at a place; none when no object can be there.
     pub fn object(&mut self, at: u64) -> io::Result<Option<ObjectHead>> {
-        if at % 8 != 0 || at < self.header_size || at >= self.length {
+        if !at.is_multiple_of(8) || at < self.header_size || at >= self.length {
             return Ok(None);
         }
         let Some(bytes) = self.exactly::<16>(at)? else { return Ok(None) };

@@ -1,0 +1,26 @@
+//! Archives of other tools, told by what is in them, and mapped to hosts.
+
+mod cluster_dump;
+mod kind;
+mod must_gather;
+mod plain;
+mod pods;
+mod sosreport;
+mod troubleshoot;
+
+use std::sync::Arc;
+
+use super::archive::Archive;
+use crate::source::SourceRef;
+
+/// Recognizes one tool's archives: the hosts in it, or none when it is another's.
+type Recognize = fn(&str, &Arc<Archive>) -> Vec<SourceRef>;
+
+/// The more is known of an archive the earlier it is tried.
+const TOOLS: &[Recognize] =
+    &[sosreport::hosts, troubleshoot::hosts, must_gather::hosts, kind::hosts, plain::hosts, cluster_dump::hosts];
+
+/// The hosts of an archive that is no bundle of ours; none when it holds nothing of a host.
+pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
+    TOOLS.iter().map(|recognize| recognize(label, archive)).find(|hosts| !hosts.is_empty()).unwrap_or_default()
+}

@@ -1,0 +1,159 @@
+//! Recording: a host's facts are taken as `check` takes them, and whatever is asked of the source on the way goes into the
+//! bundle. Logs, which are read as streams, follow one after another, the newest first.
+
+mod recorder;
+mod source;
+mod streams;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::manifest::{FORMAT, Head, LeftOut, Recorded};
+use super::output::AtomicFile;
+use super::redact::Policy;
+use crate::collect::Files;
+use crate::collect::host::{self, HostOptions};
+use crate::logs::ScanOptions;
+use crate::source::{SourceKind, SourceRef};
+use recorder::Recorder;
+pub use recorder::{Listed, Summary};
+use source::RecordingSource;
+
+#[derive(Debug, Clone)]
+pub struct CollectOptions {
+    /// How far back logs are taken; as `check` reads them when not given.
+    pub since: Option<Duration>,
+    /// For everything; what was taken until then is a bundle that says what it lacks.
+    pub timeout: Duration,
+    /// Bytes of the bundle; the logs are cut to fit.
+    pub max_size: Option<u64>,
+    /// How long to wait for answers of sockets; none to ask nothing.
+    pub probe_deadline: Option<Duration>,
+    pub redact: Policy,
+    /// How many rules this release has.
+    pub rules: usize,
+}
+
+impl Default for CollectOptions {
+    fn default() -> CollectOptions {
+        CollectOptions {
+            since: None,
+            timeout: Duration::from_secs(600),
+            max_size: None,
+            probe_deadline: Some(Duration::from_secs(5)),
+            redact: Policy::default(),
+            rules: 0,
+        }
+    }
+}
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    #[error("{path}: {why}; what was there before is still there")]
+    Write { path: String, why: String },
+    #[error("nothing of the host could be read within the time limit")]
+    Nothing,
+}
+
+/// Records the host behind `source` into a new file at `path`, which replaces an old one only when it is whole.
+pub fn to_file(source: SourceRef, path: &Path, options: &CollectOptions) -> Result<Summary, CollectError> {
+    let failed = |error: std::io::Error| CollectError::Write { path: path.display().to_string(), why: why(&error) };
+    let file = AtomicFile::create(path).map_err(failed)?;
+    let (file, summary) = to_writer(source, file, options).map_err(failed)?;
+    file.commit().map_err(failed)?;
+    Ok(summary)
+}
+
+fn why(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => {
+            "no space left on the disk; give -o on another one, or --max-size".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Records into a stream. The error is one of writing.
+pub fn to_writer<W: Write + Send + 'static>(
+    source: SourceRef,
+    out: W,
+    options: &CollectOptions,
+) -> std::io::Result<(W, Summary)> {
+    let started = crate::collect::now();
+    let name = host::name_of(&source);
+    let head = head(&source, &name, started, options);
+    let recorder = Arc::new(Recorder::new(out, head, options.redact, options.max_size)?);
+    let (done, finished) = channel();
+    let working = Arc::clone(&recorder);
+    let (working_options, working_source) = (options.clone(), Arc::clone(&source));
+    // On a thread of its own: a file of a hung disk is waited for forever, and we are not.
+    std::thread::spawn(move || {
+        work(working_source, &working, &working_options, started);
+        let _ = done.send(());
+    });
+    let incomplete = match finished.recv_timeout(options.timeout) {
+        Ok(()) => None,
+        Err(RecvTimeoutError::Timeout) => {
+            Some(format!("the time limit of {} s came before its end", options.timeout.as_secs()))
+        }
+        Err(RecvTimeoutError::Disconnected) => Some("recording failed on the way; please report this".to_owned()),
+    };
+    recorder.finish(incomplete)
+}
+
+/// What would be taken, without content.
+pub fn list(source: SourceRef, options: &CollectOptions) -> std::io::Result<Listed> {
+    let started = crate::collect::now();
+    let name = host::name_of(&source);
+    let recorder = Arc::new(Recorder::listing(head(&source, &name, started, options))?);
+    let quiet = CollectOptions { probe_deadline: None, ..options.clone() };
+    work(source, &recorder, &quiet, started);
+    Ok(recorder.listed())
+}
+
+fn head(source: &SourceRef, name: &str, started: Timestamp, options: &CollectOptions) -> Head {
+    let recording = source.recording();
+    let is_live = source.kind() == SourceKind::Live || recording.is_some_and(|found| found.of == SourceKind::Live);
+    Head {
+        format: FORMAT,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules: options.rules,
+        host: name.to_owned(),
+        started: recording.and_then(|found| found.at).unwrap_or(started),
+        of: if is_live { Recorded::Live } else { Recorded::Tree },
+        since_seconds: options.since.or(recording.and_then(|found| found.since)).map(|since| since.as_secs()),
+        redacted: options.redact.secrets,
+    }
+}
+
+fn work<W>(source: SourceRef, recorder: &Arc<Recorder<W>>, options: &CollectOptions, started: Timestamp)
+where
+    W: Write + Send + 'static,
+{
+    let recording: SourceRef = Arc::new(RecordingSource::new(Arc::clone(&source), Arc::clone(recorder)));
+    let at = source.recording().and_then(|found| found.at).unwrap_or(started);
+    let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
+    let host_options = HostOptions { scan, probe_deadline: options.probe_deadline, at };
+    let planned = std::sync::Mutex::new(None);
+    let host = host::collect_with(recording, &host_options, |files: &Files, scan: &ScanOptions| {
+        let plan = crate::collect::logs::plan(files, scan);
+        *planned.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(plan);
+        crate::facts::log::Logs::default()
+    });
+    if let Some(addresses) = crate::collect::network::addresses(&Files::new(Arc::clone(&source))) {
+        recorder.addresses(addresses);
+    }
+    recorder.probes(&host.probes);
+    let plan = planned.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let Some(plan) = plan else { return };
+    for (path, why) in &plan.discovered.left_out {
+        recorder.not_read(LeftOut { path: path.clone(), why: why.clone() });
+    }
+    streams::record(&source, recorder, &plan.discovered, plan.options.from_time());
+}

@@ -1,0 +1,212 @@
+//! Takes the secrets out of evidence on its way into a bundle.
+//!
+//! What is replaced keeps its length, its line and its column, so that findings point to the same place. A private key
+//! leaves its public half, so that rules about keys still work. Where it is not certain what a text holds, it is replaced;
+//! what cannot be looked through is left out ([`content`] fails). The records say where and by which rule, never what.
+
+mod csv;
+mod encoded;
+mod json;
+mod key_block;
+mod names;
+mod shapes;
+mod state;
+mod stream;
+mod value;
+
+use super::manifest::RedactionRecord;
+pub use stream::Stream;
+
+/// What stands in a secret's place: letters, so that it is still a value in YAML, JSON, TOML, an argument, a URL and base64.
+pub const FILL: u8 = b'x';
+/// Lines of one file and rule that are told by number.
+const LINES_TOLD: usize = 20;
+/// Content within content (base64 in base64, packed in base64) that is looked into.
+const DEPTH: usize = 8;
+/// Bytes of packed content that is unpacked to be looked into.
+const UNPACKED_LIMIT: u64 = 64 << 20;
+
+/// What is to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Secrets other than private keys, which are always replaced.
+    pub secrets: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { secrets: true }
+    }
+}
+
+/// Content without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redacted {
+    pub content: Vec<u8>,
+    pub records: Vec<RedactionRecord>,
+}
+
+/// A file's whole content without its secrets, or why it has to be left out.
+pub fn content(path: &str, content: &[u8], policy: Policy) -> Result<Redacted, String> {
+    let mut records = Records::new(path);
+    let replaced = whole(path, content, policy, &mut records, 0)?;
+    Ok(Redacted { content: replaced.unwrap_or_else(|| content.to_vec()), records: records.into_records() })
+}
+
+/// The content without its secrets; none when there are none. `depth` counts what it was packed in.
+fn whole(
+    path: &str,
+    content: &[u8],
+    policy: Policy,
+    records: &mut Records,
+    depth: usize,
+) -> Result<Option<Vec<u8>>, String> {
+    if depth >= DEPTH {
+        return Err("it is packed into itself too many times to be redacted".to_owned());
+    }
+    if content.starts_with(b"TZif") {
+        return Ok(None);
+    }
+    if is_wide(content) {
+        return Err("it is UTF-16 or UTF-32, which is not redacted".to_owned());
+    }
+    if is_packed(content) {
+        let text = unpack(content)?;
+        return match whole(path, &text, policy, records, depth + 1)? {
+            None => Ok(None),
+            Some(text) if content.starts_with(&[0x1f, 0x8b]) => pack(&text).map(Some),
+            Some(_) => Err("it holds secrets and is packed in a way that is not packed again".to_owned()),
+        };
+    }
+    if content.first() == Some(&0x30)
+        && let Some(public) = crate::parse::pem::public_half_of_der(content)
+    {
+        records.add("private-key", 1);
+        return Ok(Some(public));
+    }
+    let before = records.total();
+    // Keys first, while their blocks are whole.
+    let keyed = key_block::replace(content, records);
+    let text = keyed.as_deref().unwrap_or(content);
+    let mut stream = Stream::at_depth(path, policy, depth);
+    stream.knows_whole(text);
+    let mut out = Vec::with_capacity(text.len());
+    stream.push(text, &mut out);
+    stream.finish(&mut out);
+    records.extend(stream);
+    Ok((records.total() > before).then_some(out))
+}
+
+/// Text of two or four bytes for each character.
+fn is_wide(content: &[u8]) -> bool {
+    let head = content.get(..4096).unwrap_or(content);
+    let zeros = head.iter().filter(|byte| **byte == 0).count();
+    let every_second = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    content.starts_with(&[0xff, 0xfe])
+        || content.starts_with(&[0xfe, 0xff])
+        || (zeros > 8 && zeros * 3 > head.len() && every_second(0).max(every_second(1)) * 10 > zeros * 9)
+}
+
+fn is_packed(content: &[u8]) -> bool {
+    [&[0x1f, 0x8b, 8][..], &[0x28, 0xb5, 0x2f, 0xfd], b"\xfd7zXZ\0"].iter().any(|magic| content.starts_with(magic))
+}
+
+fn unpack(content: &[u8]) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    let reader = crate::logs::open_packed(Box::new(std::io::Cursor::new(content.to_vec())));
+    let read = reader.and_then(|reader| reader.take(UNPACKED_LIMIT + 1).read_to_end(&mut text));
+    match read {
+        Ok(count) if count as u64 > UNPACKED_LIMIT => Err(format!("it holds more than {UNPACKED_LIMIT} bytes packed")),
+        Ok(_) => Ok(text),
+        Err(_) => Err("it is packed, and cannot be unpacked to be redacted".to_owned()),
+    }
+}
+
+fn pack(text: &[u8]) -> Result<Vec<u8>, String> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).and_then(|()| encoder.finish()).map_err(|error| error.to_string())
+}
+
+/// Where something was replaced, of one file.
+#[derive(Debug)]
+struct Records {
+    path: String,
+    found: Vec<RedactionRecord>,
+}
+
+impl Records {
+    fn new(path: &str) -> Records {
+        Records { path: path.to_owned(), found: Vec::new() }
+    }
+
+    fn add(&mut self, rule: &str, line: u64) {
+        let at = match self.found.iter().position(|record| record.rule == rule) {
+            Some(at) => at,
+            None => {
+                let (path, rule) = (self.path.clone(), rule.to_owned());
+                self.found.push(RedactionRecord { path, rule, count: 0, lines: Vec::new() });
+                self.found.len() - 1
+            }
+        };
+        if let Some(record) = self.found.get_mut(at) {
+            record.count += 1;
+            if record.lines.len() < LINES_TOLD && record.lines.last() != Some(&line) {
+                record.lines.push(line);
+            }
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.found.iter().map(|record| record.count).sum()
+    }
+
+    fn extend(&mut self, stream: Stream) {
+        for record in stream.into_records() {
+            for at in 0..record.count {
+                let line = usize::try_from(at).ok().and_then(|at| record.lines.get(at)).or(record.lines.last());
+                self.add(&record.rule, line.copied().unwrap_or_default());
+                if at > 10_000 {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn into_records(self) -> Vec<RedactionRecord> {
+        self.found
+    }
+}
+
+/// A piece of a line that is to be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hit {
+    start: usize,
+    end: usize,
+    rule: &'static str,
+    /// None for [`FILL`].
+    text: Option<Vec<u8>>,
+}
+
+impl Hit {
+    fn new(start: usize, end: usize, rule: &'static str) -> Hit {
+        Hit { start, end, rule, text: None }
+    }
+}
+
+/// Appends one fill for each character: a byte that does not continue one.
+fn fill(secret: &[u8], out: &mut Vec<u8>) {
+    for byte in secret {
+        if byte.is_ascii() && !byte.is_ascii_graphic() {
+            out.push(*byte);
+        } else if *byte & 0xc0 != 0x80 {
+            out.push(FILL);
+        }
+    }
+}
+
+/// Whether there is nothing left to replace.
+fn is_filled(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(*byte, FILL | b'*' | b' ' | b'.' | b'='))
+}

@@ -1,0 +1,340 @@
+//! A text of any size and with lines of any length, redacted as it comes.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::csv::Table;
+use super::state::State;
+use super::value::{self, After};
+use super::{Hit, Policy, Records, encoded, fill, json, names, shapes};
+use crate::bundle::manifest::RedactionRecord;
+
+/// A longer line is looked at in parts.
+const PART: usize = 256 << 10;
+/// Of a part so much is looked at again with the next one, so that nothing is cut.
+const OVERLAP: usize = 32 << 10;
+
+/// Names of secrets.
+static NAMES: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(names::WORDS).ok());
+/// Whatever makes a line worth a look.
+static MARKS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let others =
+        ["private key", "kind", "data:", "data\":", "stringdata", ",\"system:", "name:", "name\":", "requirepass"];
+    let words = names::WORDS.iter().chain(shapes::MARKS).chain(&others);
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
+});
+
+/// Redacts one file or log.
+#[derive(Debug)]
+pub struct Stream {
+    policy: Policy,
+    depth: usize,
+    records: Records,
+    /// Lines that were ended, and so the number of the line before.
+    line: u64,
+    /// A line, or its part, that has not ended.
+    rest: Vec<u8>,
+    state: State,
+    table: Table,
+    /// Hits of the line's earlier part that reach into `rest`.
+    carried: Vec<Hit>,
+    /// A value that is longer than a part: it goes until a quote or the line's end.
+    inside: Option<&'static str>,
+    /// Arguments or variables with a NUL after each.
+    variables: bool,
+    /// Every line is looked at, whether or not it has a mark: files that people write are small.
+    every_line: bool,
+}
+
+impl Stream {
+    pub fn new(path: &str, policy: Policy) -> Stream {
+        Stream::at_depth(path, policy, 0)
+    }
+
+    pub(super) fn at_depth(path: &str, policy: Policy, depth: usize) -> Stream {
+        Stream {
+            policy,
+            depth,
+            records: Records::new(path),
+            line: 0,
+            rest: Vec::new(),
+            state: State::default(),
+            table: Table::of_path(path),
+            carried: Vec::new(),
+            inside: None,
+            variables: path.starts_with("/proc/") && path.ends_with("/environ"),
+            every_line: false,
+        }
+    }
+
+    /// Looks at the whole text beforehand, for what a line's meaning depends on that stands after it.
+    pub(super) fn knows_whole(&mut self, text: &[u8]) {
+        self.every_line = true;
+        self.state.secret_kind = memchr::memmem::find(text, b"Secret").is_some() && json::is_secret_kind(text);
+    }
+
+    /// Takes more of the text, and gives what is certain of it.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if !self.rest.is_empty() {
+            let newline = memchr::memchr(b'\n', bytes);
+            let head = newline.map_or(bytes.len(), |at| at + 1);
+            self.rest.extend_from_slice(bytes.get(..head).unwrap_or_default());
+            if newline.is_none() {
+                self.long_line(out);
+                return;
+            }
+            let line = std::mem::take(&mut self.rest);
+            self.long_or_whole(line, out);
+            self.block(bytes.get(head..).unwrap_or_default(), out);
+        } else {
+            self.block(bytes, out);
+        }
+    }
+
+    /// Ends the text.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.rest);
+        if !line.is_empty() {
+            self.long_or_whole(line, out);
+        }
+    }
+
+    pub fn into_records(self) -> Vec<RedactionRecord> {
+        self.records.into_records()
+    }
+
+    /// Lines, of which the last may not have ended.
+    fn block(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
+        let (lines, rest) = bytes.split_at(whole);
+        self.lines(lines, out);
+        self.rest.extend_from_slice(rest);
+        self.long_line(out);
+    }
+
+    /// Whole lines: those without a mark are copied as they are.
+    fn lines(&mut self, lines: &[u8], out: &mut Vec<u8>) {
+        let Some(marks) = MARKS.as_ref() else {
+            return lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.one(line, out));
+        };
+        let mut places: Vec<usize> = Vec::new();
+        encoded::places(lines, &mut places);
+        places.extend(memchr::memchr_iter(b'.', lines).filter(|at| may_be_token(lines, *at)));
+        places.extend(marks.find_iter(lines).map(|found| found.start()));
+        places.sort_unstable();
+        let mut done = 0;
+        let mut places = places.into_iter().peekable();
+        while done < lines.len() {
+            let next = if self.every_line || self.state.is_active() || self.table.is_active() {
+                done
+            } else {
+                while places.next_if(|place| *place < done).is_some() {}
+                match places.peek() {
+                    Some(place) => lines
+                        .get(..*place)
+                        .and_then(|text| memchr::memrchr(b'\n', text))
+                        .map_or(0, |at| at + 1)
+                        .max(done),
+                    None => lines.len(),
+                }
+            };
+            let skipped = lines.get(done..next).unwrap_or_default();
+            self.line += memchr::memchr_iter(b'\n', skipped).count() as u64;
+            out.extend_from_slice(skipped);
+            let rest = lines.get(next..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let line = rest.get(..end).unwrap_or_default();
+            if !line.is_empty() {
+                self.long_or_whole(line.to_vec(), out);
+            }
+            done = next + end;
+        }
+    }
+
+    fn long_or_whole(&mut self, line: Vec<u8>, out: &mut Vec<u8>) {
+        if line.len() <= PART && self.carried.is_empty() && self.inside.is_none() {
+            self.one(&line, out);
+            return;
+        }
+        self.rest = line;
+        self.long_line(out);
+        let last = std::mem::take(&mut self.rest);
+        self.part(&last, last.len(), out);
+        self.carried.clear();
+        self.inside = None;
+        self.line += 1;
+    }
+
+    /// Gives away parts of a line that is too long to wait for its end.
+    fn long_line(&mut self, out: &mut Vec<u8>) {
+        while self.rest.len() > PART + OVERLAP {
+            let rest = std::mem::take(&mut self.rest);
+            let (part, _) = rest.split_at(PART + OVERLAP);
+            let cut = self.part(part, PART, out);
+            self.rest = rest.get(cut..).unwrap_or_default().to_vec();
+        }
+    }
+
+    /// A part of a line, of which what stands before `cut` is given away. Gives where it was cut.
+    fn part(&mut self, part: &[u8], cut: usize, out: &mut Vec<u8>) -> usize {
+        let mut hits = std::mem::take(&mut self.carried);
+        if let Some(rule) = self.inside.take() {
+            let end = part.iter().position(|byte| matches!(byte, b'"' | b'\'' | b'\n')).unwrap_or(part.len());
+            hits.push(Hit::new(0, end, rule));
+        }
+        self.look(part, &mut hits);
+        // A part without anything that could end a value is no text: nobody knows what it is.
+        let is_blob =
+            part.len() > PART && !part.iter().any(|byte| byte.is_ascii_whitespace() || b",;\"'{}".contains(byte));
+        if is_blob {
+            hits.push(Hit::new(0, part.len(), "long-encoded-text"));
+        }
+        let mut hits = merge(hits);
+        let is_last = cut >= part.len();
+        let mut cut = cut;
+        if !is_last && let Some(across) = hits.iter().find(|hit| hit.start < cut && hit.end > cut) {
+            cut = if across.end < part.len() || across.start == 0 { across.end } else { across.start };
+        }
+        if !is_last && let Some(last) = hits.last().filter(|hit| hit.end >= part.len()) {
+            self.inside = Some(last.rule);
+            if last.start < cut {
+                cut = part.len();
+            }
+        }
+        self.carried = hits
+            .iter()
+            .filter(|hit| hit.start >= cut && !is_last)
+            .map(|hit| Hit::new(hit.start - cut, hit.end - cut, hit.rule))
+            .collect();
+        if self.inside.is_some() && !self.carried.is_empty() {
+            // It is carried to the end of what is kept, and has to go on from there.
+            let kept = part.len() - cut;
+            if let Some(hit) = self.carried.last_mut().filter(|hit| hit.end >= kept) {
+                hit.end = usize::MAX;
+                self.inside = None;
+            }
+        }
+        hits.retain(|hit| hit.start < cut);
+        self.write(part.get(..cut).unwrap_or(part), &hits, out);
+        cut
+    }
+
+    /// A whole line.
+    fn one(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let mut hits = Vec::new();
+        self.state.before(text, &mut hits);
+        if self.policy.secrets {
+            self.look(text, &mut hits);
+            let known = hits.len();
+            self.table.find(text, &mut hits);
+            if hits.len() == known && !self.table.is_active() {
+                self.table.learn(text);
+            }
+            self.state.after(text);
+        } else {
+            hits.retain(|hit| hit.rule.ends_with("private-key"));
+            self.look(text, &mut hits);
+            hits.retain(|hit| hit.rule.ends_with("private-key"));
+        }
+        let hits = merge(hits);
+        self.write(line, &hits, out);
+        self.line += 1;
+    }
+
+    /// What the line itself tells.
+    fn look(&mut self, line: &[u8], hits: &mut Vec<Hit>) {
+        if self.variables {
+            let mut start = 0;
+            for variable in line.split(|byte| *byte == 0) {
+                let before = hits.len();
+                self.look_at(variable, hits);
+                for hit in hits.iter_mut().skip(before) {
+                    hit.start += start;
+                    hit.end += start;
+                }
+                start += variable.len() + 1;
+            }
+        } else {
+            self.look_at(line, hits);
+        }
+    }
+
+    fn look_at(&mut self, line: &[u8], hits: &mut Vec<Hit>) {
+        let certain = shapes::find(line, hits) && json::find(line, hits);
+        shapes::bootstrap_tokens(line, hits);
+        let mut after = After::Nothing;
+        match NAMES.as_ref() {
+            Some(names) if certain => {
+                let mut done = 0;
+                for word in names.find_iter(line).map(|found| found.start()) {
+                    if word < done {
+                        continue;
+                    }
+                    let (end, follows) = value::find(line, word, hits);
+                    done = end;
+                    if follows != After::Nothing {
+                        after = follows;
+                    }
+                }
+            }
+            _ => hits.push(Hit::new(0, line.len(), "unreadable")),
+        }
+        self.state.begin(after);
+        if encoded::find(line, self.policy, self.depth, hits).unfinished {
+            self.state.wrapped();
+        }
+    }
+
+    fn write(&mut self, line: &[u8], hits: &[Hit], out: &mut Vec<u8>) {
+        let mut at = 0;
+        for hit in hits {
+            let end = hit.end.min(line.len());
+            let (Some(before), Some(secret)) = (line.get(at..hit.start), line.get(hit.start..end)) else { continue };
+            out.extend_from_slice(before);
+            match &hit.text {
+                Some(text) => out.extend_from_slice(text),
+                None => fill(secret, out),
+            }
+            self.records.add(hit.rule, self.line + 1);
+            at = end;
+        }
+        out.extend_from_slice(line.get(at..).unwrap_or_default());
+    }
+}
+
+/// Whether a bootstrap token's dot may stand here.
+fn may_be_token(text: &[u8], dot: usize) -> bool {
+    let small = |at: usize| text.get(at).is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    dot >= 6 && small(dot - 6) && small(dot - 1) && small(dot + 1) && small(dot + 16) && small(dot + 8)
+}
+
+/// Hits in order and apart: of two that overlap the one that covers more stays, and grows over both.
+fn merge(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.retain(|hit| hit.end > hit.start);
+    hits.sort_by_key(|hit| (hit.start, std::cmp::Reverse(hit.end)));
+    let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
+    for hit in hits {
+        match merged.last_mut() {
+            Some(last) if hit.start < last.end => {
+                // The public half of an encoded key says more than its blank.
+                let same_key = hit.text.is_some()
+                    && last.text.is_none()
+                    && hit.start <= last.start + 1
+                    && hit.end.saturating_add(1) >= last.end;
+                if same_key && hit.rule == "encoded-private-key" {
+                    *last = hit;
+                } else if hit.end > last.end
+                    || (last.text.is_some() && last.rule != "encoded-private-key" && hit.text.is_none())
+                {
+                    let end = hit.end.max(last.end);
+                    *last = Hit { start: last.start, end, rule: last.rule, text: None };
+                }
+            }
+            _ => merged.push(hit),
+        }
+    }
+    merged
+}

@@ -1,0 +1,93 @@
+//! etcd-tls-rejected: etcd refuses the certificate that this host's kube-apiserver presents, or misses one.
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::address::Url;
+use crate::facts::component::ComponentName;
+use crate::facts::probe::TLS_ALERT;
+use crate::origin::{Origin, Sourced};
+use crate::report::{Evidence, EvidenceKind};
+use crate::rules::support::file_of;
+use crate::rules::{Context, Detector, Judge, reach};
+
+pub(super) const DETECTOR: Detector = Detector { id: "etcd-tls-rejected", judge: Judge::Host(judge), refine: None };
+
+/// Alerts about the certificate that was presented (RFC 8446, 6.2). Others are about ciphers and versions, where this
+/// program and the apiserver may differ.
+const ALERTS: [&str; 8] = [
+    "bad certificate",
+    "unsupported certificate",
+    "certificate revoked",
+    "certificate expired",
+    "certificate unknown",
+    "unknown CA",
+    "access denied",
+    "certificate required",
+];
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|_| host.probes.taken) else { return };
+    let certificate = apiserver.flag_in_file("etcd-certfile").filter(|path| !path.value.is_empty());
+    for server in apiserver.flag_items("etcd-servers") {
+        let Some(url) = Url::parse(&server.value).filter(|url| url.scheme == "https") else { continue };
+        let target = reach::target(&url);
+        let endpoint = format!("https://{target}");
+        let Some(answer) = host.probes.etcd.iter().find(|answer| answer.endpoint == endpoint) else { continue };
+        let unknown = match &answer.healthy {
+            Ok(_) => {
+                verdict.pass();
+                continue;
+            }
+            Err(unknown) => unknown,
+        };
+        let Some(alert) = alert(&unknown.why) else {
+            verdict.unknown(unknown.clone());
+            continue;
+        };
+        match certificate {
+            // What was presented is only the apiserver's when this could read it.
+            Some(path) if !is_readable(host, path) || unknown.why.contains("without a client certificate") => {
+                verdict.unknown(unknown.clone());
+            }
+            _ => verdict.fail(draft(host, &server, &target, certificate, alert)),
+        }
+    }
+}
+
+/// The alert in what a request failed with.
+fn alert(why: &str) -> Option<&'static str> {
+    let said = why.split(TLS_ALERT).nth(1)?.trim_start_matches([':', ' ']);
+    ALERTS.into_iter().find(|alert| said.starts_with(alert))
+}
+
+fn is_readable(host: &Host, path: &Sourced<String>) -> bool {
+    host.kubernetes
+        .certificates
+        .get(&path.value)
+        .is_some_and(|file| file.as_ref().is_ok_and(|file| !file.certificates.is_empty() && file.problems.is_empty()))
+}
+
+fn draft(host: &Host, server: &Sourced<String>, target: &str, given: Option<&Sourced<String>>, alert: &str) -> Draft {
+    let apiserver = host.component(ComponentName::KubeApiserver);
+    let flag = |name: &str| apiserver.and_then(|apiserver| apiserver.flag(name)).map(|value| value.value.as_str());
+    let draft = Draft::new()
+        .subject(given.map_or("no certificate", |path| path.value.as_str()))
+        .message(if given.is_some() { "presented" } else { "missing" })
+        .value("target", target)
+        .value("reason", alert)
+        .maybe_value("certificate", given.map(|path| &path.value))
+        .maybe_value("key", flag("etcd-keyfile"))
+        .maybe_value("ca", flag("etcd-cafile"))
+        .maybe_value("file", file_of(server))
+        .evidence(Evidence::new(
+            EvidenceKind::Probe,
+            &host.name,
+            Origin::answer(format!("https://{target}/health")),
+            format!("{TLS_ALERT}: {alert}"),
+        ))
+        .at(&host.name, &server.origin, "kube-apiserver dials it");
+    match given {
+        Some(path) => draft.at(&host.name, &path.origin, "and presents this there"),
+        None => draft,
+    }
+}
