@@ -1,5 +1,6 @@
 //! The report for machines. Its types are its own, so that a change of the program's does not change what scripts read.
 
+mod edits;
 pub mod lines;
 pub mod timeline_v1;
 pub mod v1;
