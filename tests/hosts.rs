@@ -5,7 +5,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test copies its trees and is told which by its environment")]
 
-#[allow(dead_code, reason = "the fixtures of rules are for other tests")]
 mod fixtures;
 mod overlay;
 
