@@ -155,11 +155,11 @@ impl Addresses {
             let before = start.checked_sub(1).and_then(|at| text.get(at));
             let after = |offset: usize| text.get(end + offset);
             let joins = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-            let whole = !joins(before)
-                && !joins(after(0))
-                && !(before == Some(&b'.'))
-                && !(is_v4 && after(0) == Some(&b'.') && after(1).is_some_and(u8::is_ascii_digit))
-                && !(!is_v4 && (before == Some(&b':') || after(0) == Some(&b':')));
+            // A longer number, a version or an object identifier is no address.
+            let dotted =
+                before == Some(&b'.') || is_v4 && after(0) == Some(&b'.') && after(1).is_some_and(u8::is_ascii_digit);
+            let longer = !is_v4 && (before == Some(&b':') || after(0) == Some(&b':'));
+            let whole = ![joins(before), joins(after(0)), dotted, longer].contains(&true);
             let parsed: Option<IpAddr> =
                 std::str::from_utf8(written).ok().filter(|_| whole).and_then(|one| one.parse().ok());
             let Some(address) = parsed else {

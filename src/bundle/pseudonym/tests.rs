@@ -170,7 +170,7 @@ fn a_certificate_becomes_its_facts() {
     let written = pseudonyms.text(pem);
     assert!(!String::from_utf8_lossy(&written).contains("BEGIN CERTIFICATE-----"));
     let read = parse(&written);
-    assert_eq!(read.signed_by, [ca.public_key_sha256.clone()]);
+    assert_eq!(read.signed_by, std::slice::from_ref(&ca.public_key_sha256));
     let ca = parse(&pseudonyms.text(authority));
     assert_eq!(crate::parse::pem::issued_by(&read, &ca), crate::parse::pem::Verified::Yes);
     let other = parse(&pseudonyms.text(include_bytes!("../../../testdata/certificates/ca-other.crt")));
