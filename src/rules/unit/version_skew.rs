@@ -8,6 +8,7 @@ use crate::origin::{Origin, Place, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::{Url, owners, version_numbers};
 use crate::rules::{Context, Detector, Judge, Refined};
+use crate::source::SourceKind;
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "version-skew", judge: Judge::Cluster(judge), refine: Some(refine) };
@@ -30,7 +31,10 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     apiservers.extend(answered(context.cluster, &apiservers));
     let oldest = apiservers.iter().min_by_key(|apiserver| apiserver.minor);
     let newest = apiservers.iter().max_by_key(|apiserver| apiserver.minor);
-    let count = |name| context.cluster.hosts.iter().filter(|host| host.component(name).is_some()).count();
+    // Files without a host need not say which release they are for.
+    let is_host = |host: &&Host| host.kind != SourceKind::File;
+    let count =
+        |name| context.cluster.hosts.iter().filter(is_host).filter(|host| host.component(name).is_some()).count();
     let (masters, nodes) = (count(ComponentName::KubeApiserver), count(ComponentName::Kubelet));
     let (Some(oldest), Some(newest)) = (oldest, newest) else {
         if masters > 1 || (masters > 0 && nodes > 0) {
