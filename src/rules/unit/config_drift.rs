@@ -4,7 +4,7 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
 use crate::origin::Sourced;
-use crate::rules::support::{in_words, starting_layers, unit_of};
+use crate::rules::support::{in_words, starting_layers, unit_behind, unit_of};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "config-drift", judge: Judge::Host(judge), refine: None };
@@ -20,7 +20,12 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         let Some(process) = component.layers.iter().find(|layer| layer.kind == LayerKind::Process) else { continue };
         let mut starters = starting_layers(host, component);
-        starters.retain(|layer| matches!(layer.kind, LayerKind::Manifest | LayerKind::Unit));
+        starters.retain(|layer| match layer.kind {
+            LayerKind::Manifest => true,
+            // A package's unit that nothing enables lies beside what really starts the component.
+            LayerKind::Unit => unit_behind(host, layer).is_some_and(|unit| unit.enabled == Some(true)),
+            _ => false,
+        });
         // With several that could have started it, nothing says which did.
         let [starter] = starters[..] else { continue };
         if let Some(unread) = component.unread.first() {
