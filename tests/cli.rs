@@ -172,3 +172,12 @@ fn the_timeline_of_two_hosts_fits_its_schema() {
     let timeline: serde_json::Value = serde_json::from_slice(&later.stdout).expect("it is JSON");
     assert_eq!(timeline["events"][0]["count"], 1);
 }
+
+#[test]
+fn a_file_that_cannot_be_written_takes_no_diagnosis_away() {
+    let host = "testdata/rules/etcd-address-not-local/fail-unit-one-line";
+    let output = k8sdoctor(&["check", "--output", "json=/no/such/folder/report.json", host]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("error[etcd-address-not-local]"), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("/no/such/folder/report.json"), "{}", text(&output.stderr));
+}

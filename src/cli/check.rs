@@ -160,7 +160,7 @@ impl Arguments {
             kubernetes_version: settings.kubernetes_version.clone(),
             since: self.since,
             language,
-            map: self.format == Format::Html || self.outputs.iter().any(|output| output.format == Format::Html),
+            map: self.format == Format::Html || settings.outputs.iter().any(|output| output.format == Format::Html),
             phase: match self.phase {
                 Phase::Preflight => Some(card::Phase::Preflight),
                 Phase::Runtime => Some(card::Phase::Runtime),
@@ -180,7 +180,8 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
     }
     let checked = once(arguments, language, terminal)?;
     format::write(&format::render(&checked.run, arguments.format, checked.look)?, None)?;
-    Ok(checked.exit)
+    // Said last: a file that could not be written takes nobody's diagnosis away.
+    checked.unwritten.map_or(Ok(checked.exit), Err)
 }
 
 /// A check that was made, its reports for files written.
@@ -188,6 +189,8 @@ pub(super) struct Checked {
     pub run: Run,
     pub look: Look,
     pub exit: Exit,
+    /// Why the first of the files that could not be written was not.
+    pub unwritten: Option<CliError>,
 }
 
 pub(super) fn once(arguments: &Arguments, language: Language, terminal: Terminal) -> Result<Checked, CliError> {
@@ -205,12 +208,15 @@ pub(super) fn once(arguments: &Arguments, language: Language, terminal: Terminal
     let exit = exit::of_report(&run.report, settings.fail_on, settings.fail_on_unknown);
     let hidden = hide_below(&mut run.report, settings.severity);
     let look = Look { terminal, language, verbose: arguments.verbose, hidden };
+    let mut unwritten = None;
     for output in &settings.outputs {
         // Nobody looks at a file with a terminal's colours.
         let look = Look { terminal: Terminal { colour: false, ..terminal }, ..look };
-        format::write(&format::render(&run, output.format, look)?, Some(&output.file))?;
+        let written = format::render(&run, output.format, look);
+        let written = written.and_then(|text| format::write(&text, Some(&output.file)));
+        unwritten = unwritten.or(written.err());
     }
-    Ok(Checked { run, look, exit })
+    Ok(Checked { run, look, exit, unwritten })
 }
 
 /// Takes findings below `least` out of the report and gives their number. What one of them explained is then explained by

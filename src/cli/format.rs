@@ -149,7 +149,11 @@ pub fn write(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     let direct = || std::fs::OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes());
     let special = std::fs::metadata(file).is_ok_and(|found| !found.is_file());
     let done = if special { direct() } else { replace() };
-    done.map_err(|error| CliError::usage(format!("{}: {error}; the report was not written there", file.display())))
+    // The kind alone: the error itself names the file beside, which nobody asked for.
+    let why = |error: std::io::Error| {
+        CliError::usage(format!("{}: {}; the report was not written there", file.display(), error.kind()))
+    };
+    done.map_err(why)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
     if arguments.sources.iter().any(|source| source == "-") {
         return Err(CliError::usage("--watch: standard input is there only once; give a file or a folder"));
     }
-    let mut checked = check::once(arguments, language, terminal)?;
+    let mut checked = whole(check::once(arguments, language, terminal)?)?;
     let text = human::render(&checked.run.report, &checked.run.texts, options(&checked));
     let mut seen = findings(&checked.run);
     if !output::print_or_gone(&text)? {
@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
     }
     loop {
         wait(&checked.run, arguments);
-        checked = match check::once(arguments, language, terminal) {
+        checked = match check::once(arguments, language, terminal).and_then(whole) {
             Ok(checked) => checked,
             Err(error) => {
                 // A file that is being written is whole again a moment later.
@@ -53,6 +53,14 @@ pub fn run(arguments: &Arguments, language: Language, terminal: Terminal) -> Res
         if !text.is_empty() && !output::print_or_gone(&text)? {
             return Ok(checked.exit);
         }
+    }
+}
+
+/// Files that are to follow each change have to be written.
+fn whole(mut checked: Checked) -> Result<Checked, CliError> {
+    match checked.unwritten.take() {
+        Some(error) => Err(error),
+        None => Ok(checked),
     }
 }
 
