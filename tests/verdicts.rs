@@ -318,13 +318,13 @@ fn proposed_edits_mend_what_they_are_for() {
             let copied = tempfile::tempdir().expect("a folder");
             copy(&case, copied.path());
             let before = run_of(copied.path(), &[&rule]);
-            let edits: Vec<(&Finding, &String)> = before
+            let edits: Vec<(&Finding, &str)> = before
                 .report
                 .findings
                 .iter()
                 .filter_map(|finding| Some((finding, finding.fix.as_ref()?)))
-                .flat_map(|(finding, fix)| fix.commands.iter().map(move |command| (finding, command)))
-                .filter(|(finding, command)| finding.values.get("edit") == Some(*command))
+                .flat_map(|(finding, fix)| fix.lines().map(move |command| (finding, command)))
+                .filter(|(finding, command)| finding.values.get("edit").map(String::as_str) == Some(*command))
                 .collect();
             for (finding, command) in &edits {
                 let host = before.report.hosts.iter().find(|host| host.name == finding.hosts[0]).expect("its host");

@@ -100,11 +100,16 @@ fn markdown(card: &Card, language: Language) -> String {
             Risk::Manual => word("by hand", "需人工判断"),
         };
         out.push_str(&format!("- {} ({risk})\n", shown(&fix.summary)));
-        push_commands(&fix.commands, &mut out);
+        for steps in fix.commands.chunk_by(|one, next| one.0.host == next.0.host) {
+            if let Some(on) = steps.first().and_then(|first| first.0.host.as_ref()) {
+                out.push_str(&format!("\n  {} {}:\n", word("on", "在以下主机上执行"), shown(on).trim()));
+            }
+            push_commands(steps.iter().map(|command| &command.0.run), &mut out);
+        }
     }
     if !card.verify.is_empty() {
         out.push_str(&format!("- {}\n", word("to see that it is mended", "确认已修复")));
-        push_commands(&card.verify, &mut out);
+        push_commands(card.verify.iter(), &mut out);
     }
     out.push_str(&format!("\n## {}\n\n", word("Sources", "资料来源")));
     for source in &card.sources {
@@ -116,8 +121,8 @@ fn markdown(card: &Card, language: Language) -> String {
     out
 }
 
-fn push_commands(commands: &[String], out: &mut String) {
-    if !commands.is_empty() {
+fn push_commands<'a>(commands: impl ExactSizeIterator<Item = &'a String>, out: &mut String) {
+    if commands.len() > 0 {
         out.push_str("\n```sh\n");
         for command in commands {
             out.push_str(shown(command).trim_end());

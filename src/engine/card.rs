@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::report::{Confidence, Risk, Severity};
 
@@ -145,9 +145,47 @@ pub struct FixTemplate {
     pub risk: Risk,
     pub summary: String,
     #[serde(default)]
-    pub commands: Vec<String>,
+    pub commands: Vec<CommandTemplate>,
     #[serde(default)]
     pub restarts: Vec<String>,
+}
+
+/// A command of a fix: its text, or with the host it is for where that is not the finding's own (`{ host: '{peer}', run: ... }`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandOnHost {
+    pub host: Option<String>,
+    pub run: String,
+}
+
+/// As a card writes it. The compiled cards hold no other form than [`CommandOnHost`]: they do not describe themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct CommandTemplate(pub CommandOnHost);
+
+impl<'de> Deserialize<'de> for CommandTemplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CommandTemplate, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Here(String),
+            There(CommandOnHost),
+        }
+        if !deserializer.is_human_readable() {
+            return CommandOnHost::deserialize(deserializer).map(CommandTemplate);
+        }
+        Ok(CommandTemplate(match Written::deserialize(deserializer)? {
+            Written::Here(run) => CommandOnHost { host: None, run },
+            Written::There(command) => command,
+        }))
+    }
+}
+
+impl CommandTemplate {
+    /// Every text with values in it.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        self.0.host.iter().chain(std::iter::once(&self.0.run))
+    }
 }
 
 /// The front matter of `<id>.md`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{Card, FrontMatter, TranslatedFrontMatter};
+use super::card::{Card, CommandTemplate, FrontMatter, TranslatedFrontMatter};
 use super::template;
 
 /// A card that cannot be used, and why.
@@ -78,7 +78,10 @@ impl CardFile {
             }
         }
         let texts = front.messages.values().chain(
-            front.fix.iter().flat_map(|fix| std::iter::once(&fix.summary).chain(&fix.commands).chain(&fix.restarts)),
+            front.fix.iter().flat_map(|fix| {
+                let commands = fix.commands.iter().flat_map(CommandTemplate::texts);
+                std::iter::once(&fix.summary).chain(commands).chain(&fix.restarts)
+            }),
         );
         for template in texts.chain(&front.verify).chain(front.logs.iter().filter_map(|rule| rule.title.as_ref())) {
             if let Err(message) = template::names(template) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::card::{Card, Detect};
+use super::card::{Card, CommandTemplate, Detect};
 use super::card_set::{CardError, CardSet};
 use super::log_rules::patterns_of;
 use super::{condition, template};
@@ -44,7 +44,7 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
         if let Some(last) = card.fix.last() {
             let needs = [&last.summary]
                 .into_iter()
-                .chain(&last.commands)
+                .chain(last.commands.iter().flat_map(CommandTemplate::texts))
                 .chain(&last.restarts)
                 .any(|text| template::fill(text, &[("host".to_owned(), String::new())].into()).is_none());
             if last.when.is_some() || needs {

@@ -33,7 +33,7 @@ pub(super) fn translate(findings: &mut [Finding], cluster: &Cluster) {
         let Some((_, dialect)) = known.get(index).filter(|(_, dialect)| *dialect != Dialect::default()) else {
             continue;
         };
-        let of_fix = finding.fix.iter_mut().flat_map(|fix| &mut fix.commands);
+        let of_fix = finding.fix.iter_mut().flat_map(|fix| &mut fix.commands).map(|command| &mut command.line);
         for command in of_fix.chain(&mut finding.verify) {
             *command = dialect.command(command);
         }

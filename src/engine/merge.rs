@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::card::{Card, CardScope, FixTemplate};
+use super::card::{Card, CardScope, CommandTemplate, FixTemplate};
 use super::condition::holds_for_values;
 use super::template;
 use super::verdict::Draft;
-use crate::report::{Confidence, EvidenceKind, Finding, Fix, Severity, secret};
+use crate::report::{Command, Confidence, EvidenceKind, Finding, Fix, Severity, secret};
 
 /// A rule's drafts with the host that each was made for.
 pub fn findings(card: &Card, drafts: Vec<(String, Draft)>) -> Vec<Finding> {
@@ -133,6 +133,14 @@ fn masked(text: &str) -> String {
     secret::mask(text).into_owned()
 }
 
+fn command_filled(CommandTemplate(command): &CommandTemplate, values: &BTreeMap<String, String>) -> Option<Command> {
+    let host = match &command.host {
+        Some(host) => Some(template::fill(host, values)?),
+        None => None,
+    };
+    Some(Command { host, line: template::fill(&command.run, values)? })
+}
+
 fn filled(fix: &FixTemplate, values: &BTreeMap<String, String>) -> Option<Fix> {
     if fix.when.as_ref().is_some_and(|when| !holds_for_values(when, values)) {
         return None;
@@ -141,7 +149,7 @@ fn filled(fix: &FixTemplate, values: &BTreeMap<String, String>) -> Option<Fix> {
     Some(Fix {
         risk: fix.risk,
         summary: template::fill(&fix.summary, values)?,
-        commands: all(&fix.commands)?,
+        commands: fix.commands.iter().map(|command| command_filled(command, values)).collect::<Option<_>>()?,
         restarts: all(&fix.restarts)?,
     })
 }

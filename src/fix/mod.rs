@@ -49,7 +49,11 @@ pub struct LineEdit {
 pub fn plan(fix: &Fix, file: impl Fn(&str) -> Result<Option<String>, String>) -> Option<Plan> {
     let mut plan = Plan { changes: Vec::new(), commands: Vec::new() };
     for command in &fix.commands {
-        for simple in shell::split(command)? {
+        // What is to be done elsewhere changes no file of this host.
+        if command.host.is_some() {
+            return None;
+        }
+        for simple in shell::split(&command.line)? {
             step(&simple, &mut plan, &file)?;
         }
     }
@@ -281,7 +285,7 @@ mod tests {
     use crate::report::Risk;
 
     fn fix(commands: &[&str]) -> Fix {
-        let commands = commands.iter().map(|command| (*command).to_owned()).collect();
+        let commands = commands.iter().map(|command| (*command).into()).collect();
         Fix { risk: Risk::Safe, summary: String::new(), commands, restarts: Vec::new() }
     }
 

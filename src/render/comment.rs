@@ -101,7 +101,12 @@ fn section(report: &Report, root: &Finding) -> String {
     }
     if let Some(fix) = &root.fix {
         out.push_str(&format!("\n**Fix** ({}): {}\n", fix.risk, inline(&fix.summary)));
-        out.push_str(&code(&fix.commands));
+        for step in &fix.steps {
+            if let Some(host) = &step.host {
+                out.push_str(&format!("\nOn {}:\n", inline(host)));
+            }
+            out.push_str(&code(&step.commands));
+        }
         if !fix.restarts.is_empty() {
             let restarts: Vec<String> = fix.restarts.iter().map(|unit| inline(unit)).collect();
             out.push_str(&format!("Then restart: {}\n", restarts.join(", ")));
@@ -288,7 +293,7 @@ mod tests {
         let text = comment(|report| {
             report.findings[0].title = "<script>alert(1)</script> @everyone [x](http://y) `a` \u{1b}[31m #1".to_owned();
             report.findings[0].evidence[0].label = "a\n# b".to_owned();
-            report.findings[0].fix.as_mut().unwrap().commands = vec!["echo ```\n</details>".to_owned()];
+            report.findings[0].fix.as_mut().unwrap().commands = vec!["echo ```\n</details>".into()];
         });
         for bad in ["<script>", "@everyone", "[x](", "\u{1b}", "\n# b"] {
             assert!(!text.contains(bad), "{bad}\n{text}");

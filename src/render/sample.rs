@@ -134,7 +134,7 @@ pub fn floating_address() -> (Report, Texts) {
         risk: Risk::Risky,
         summary: "listen on m2's own address 10.77.0.12; what etcd advertises to others can stay as it is".to_owned(),
         commands: vec![
-            "sed -i 's#listen-peer-urls=https://203.0.113.12:2380#listen-peer-urls=https://10.77.0.12:2380#' \\\n  /etc/kubernetes/manifests/etcd.yaml".to_owned(),
+            "sed -i 's#listen-peer-urls=https://203.0.113.12:2380#listen-peer-urls=https://10.77.0.12:2380#' \\\n  /etc/kubernetes/manifests/etcd.yaml".into(),
         ],
         restarts: vec!["etcd (static pod)".to_owned()],
     });

@@ -79,10 +79,45 @@ pub struct Fix {
     pub risk: Risk,
     /// What the commands do, one sentence.
     pub summary: String,
-    /// Shell commands, in order, as root on `host`.
-    pub commands: Vec<String>,
+    /// In order.
+    pub commands: Vec<Command>,
     /// Units or static pods that have to be restarted, when the commands do not do it.
     pub restarts: Vec<String>,
+}
+
+/// A shell command, to be run as root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Command {
+    /// The host to run it on, when that is not the finding's first.
+    pub host: Option<String>,
+    /// One line, or several when it holds a here-document.
+    pub line: String,
+}
+
+impl Fix {
+    /// The commands alone.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.commands.iter().map(|command| command.line.as_str())
+    }
+
+    /// The commands in order, those that follow each other on one host together. None is the finding's first host.
+    pub fn steps(&self) -> Vec<(Option<&str>, Vec<&str>)> {
+        let mut steps: Vec<(Option<&str>, Vec<&str>)> = Vec::new();
+        for command in &self.commands {
+            match steps.last_mut() {
+                Some((host, lines)) if *host == command.host.as_deref() => lines.push(&command.line),
+                _ => steps.push((command.host.as_deref(), vec![&command.line])),
+            }
+        }
+        steps
+    }
+}
+
+impl From<&str> for Command {
+    /// On the finding's own host.
+    fn from(line: &str) -> Command {
+        Command { host: None, line: line.to_owned() }
+    }
 }
 
 /// Why a finding is no reason to fail.

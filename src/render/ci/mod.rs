@@ -72,7 +72,10 @@ pub fn description(report: &v1::Report, finding: &Finding) -> String {
     }
     if let Some(fix) = &finding.fix {
         lines.push(format!("fix: {}", fix.summary));
-        lines.extend(fix.commands.iter().map(|command| format!("    {command}")));
+        for step in &fix.steps {
+            lines.extend(step.host.iter().map(|host| format!("  on {host}:")));
+            lines.extend(step.commands.iter().map(|command| format!("    {command}")));
+        }
     }
     lines.join("\n")
 }

@@ -64,7 +64,12 @@ pub(super) fn render(finding: &Finding, report: &Report, words: Words, page: &mu
             _ => words.pick("by hand", "需人工处理"),
         });
         page.raw("</span></h4><p>").text(&fix.summary).raw("</p>");
-        commands(&fix.commands, page);
+        for step in &fix.steps {
+            if let Some(host) = &step.host {
+                page.raw("<p>").text(&words.on_host(host)).raw("</p>");
+            }
+            commands(&step.commands, page);
+        }
         if !fix.restarts.is_empty() {
             page.raw("<p>")
                 .text(words.pick("Then restart", "然后重启"))

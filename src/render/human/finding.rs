@@ -242,16 +242,14 @@ fn render_fix(context: &Context<'_>, finding: &Finding, fix: &Fix, out: &mut Str
     let indent = columns(word) + 2;
     let lines = wrap(&summary, context.options.width.saturating_sub(indent));
     out.push_str(&format!("{}: {}\n", context.paint.heading(word), lines.join(&format!("\n{}", " ".repeat(indent)))));
-    // Commands are for one host; with several looked at the reader has to know which.
-    if !fix.commands.is_empty()
-        && context.report.hosts.len() > 1
-        && let Some(host) = finding.hosts.first()
-    {
-        let host = escape(host);
-        let on = if words.chinese() { format!("在 {host} 上执行：") } else { format!("on {host}:") };
-        out.push_str(&format!("  {}\n", context.paint.strong(&on)));
+    for (host, lines) in fix.steps() {
+        // With several hosts looked at the reader has to know which one the commands are for.
+        let own = finding.hosts.first().filter(|_| context.report.hosts.len() > 1).map(String::as_str);
+        if let Some(host) = host.or(own) {
+            out.push_str(&format!("  {}\n", context.paint.strong(&words.on_host(&escape(host)))));
+        }
+        lines.iter().for_each(|line| push_command(line, out));
     }
-    fix.commands.iter().for_each(|command| push_command(command, out));
     if !fix.restarts.is_empty() {
         let restarts = fix.restarts.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", ");
         out.push_str(&format!("  {}: {restarts}\n", words.pick("then restart", "然后重启")));

@@ -122,7 +122,7 @@ fn hostile_text_is_harmless() {
     found.fix = Some(Fix {
         risk: Risk::Manual,
         summary: "sum\x1b[1m".to_owned(),
-        commands: vec!["echo \x1b[1m\ncat > /x <<EOF\nEOF".to_owned()],
+        commands: vec!["echo \x1b[1m\ncat > /x <<EOF\nEOF".into()],
         restarts: vec!["\x1b".to_owned()],
     });
     found.verify.push("\x1b".to_owned());

@@ -20,6 +20,11 @@ impl Words {
         self.language == Language::Chinese
     }
 
+    /// The line above commands that are for that host.
+    pub fn on_host(self, host: &str) -> String {
+        if self.chinese() { format!("在 {host} 上执行：") } else { format!("on {host}:") }
+    }
+
     /// `1 host`, `3 hosts`; Chinese has no plural.
     pub fn count(self, count: usize, one: &str, many: &str, chinese: &str) -> String {
         match self.language {

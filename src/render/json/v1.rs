@@ -140,9 +140,19 @@ pub struct Fix {
     pub risk: &'static str,
     pub summary: String,
     pub commands: Vec<String>,
+    /// The same commands by host.
+    pub steps: Vec<Step>,
     pub restarts: Vec<String>,
     /// What the commands do to files, when that is all known; empty when it is not, or when lines hold secrets.
     pub edits: Vec<Edit>,
+}
+
+/// Commands that follow each other on one host.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// None is the finding's first host.
+    pub host: Option<String>,
+    pub commands: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -239,7 +249,15 @@ impl Report {
                             report::Risk::Manual => "manual",
                         },
                         summary: fix.summary.clone(),
-                        commands: fix.commands.clone(),
+                        commands: fix.lines().map(str::to_owned).collect(),
+                        steps: fix
+                            .steps()
+                            .into_iter()
+                            .map(|(host, commands)| Step {
+                                host: host.map(str::to_owned),
+                                commands: commands.into_iter().map(str::to_owned).collect(),
+                            })
+                            .collect(),
                         restarts: fix.restarts.clone(),
                         edits: edits(finding, texts),
                     }),

@@ -38,7 +38,7 @@ fn schemes() {
     let judgement = judged("wrong-scheme", plain);
     let finding = only(&judgement);
     assert!(finding.title.contains("port 8080 of 10.0.0.9 speaks plain HTTP"), "{}", finding.title);
-    assert!(finding.fix.as_ref().unwrap().commands[0].contains("http://10.0.0.9:8080"), "{finding:#?}");
+    assert!(finding.fix.as_ref().unwrap().commands[0].line.contains("http://10.0.0.9:8080"), "{finding:#?}");
 
     for (why, expected) in [
         ("not an apiserver's answer: HTTP 400: Client sent an HTTP request to an HTTPS server.", "fails"),
@@ -152,7 +152,7 @@ fn masters_that_etcd_tells() {
     let finding = only(&judgement);
     assert!(finding.title.contains("leaves out the master m3"), "{}", finding.title);
     let commands = &finding.fix.as_ref().unwrap().commands;
-    assert!(commands[0].contains("server m3 10.0.0.3:6443 check"), "{commands:?}");
+    assert!(commands[0].line.contains("server m3 10.0.0.3:6443 check"), "{commands:?}");
     assert_ne!(outcome(rule, with(vec![one.clone(), two.clone()])), "fails");
     // One that is being added is none yet.
     assert_ne!(outcome(rule, with(vec![one.clone(), two.clone(), member("m3", "10.0.0.3", true)])), "fails");

@@ -67,7 +67,7 @@ fn space() {
     let finding = only(&judgement);
     assert!(finding.title.contains("member m1"), "{}", finding.title);
     let commands = &finding.fix.as_ref().unwrap().commands;
-    assert!(commands[2].contains("--endpoints=http://127.0.0.1:2379 alarm disarm"), "{commands:?}");
+    assert!(commands[2].line.contains("--endpoints=http://127.0.0.1:2379 alarm disarm"), "{commands:?}");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn schemes_and_plain_text() {
     assert!(finding.title.contains("http://10.0.0.1:2379 and http://10.0.0.2:2379"), "{}", finding.title);
     let commands = &finding.fix.as_ref().unwrap().commands;
     let edit = "-e 's#http://10.0.0.2:2379#https://10.0.0.2:2379#'";
-    assert!(commands[0].contains(edit) && commands[0].ends_with(UNIT), "{commands:?}");
+    assert!(commands[0].line.contains(edit) && commands[0].line.ends_with(UNIT), "{commands:?}");
 
     let asked = |endpoint: &str, said: Result<(), Unknown>| {
         let mut host = apiserver(&format!("--etcd-servers={endpoint}"));
