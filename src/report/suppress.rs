@@ -198,3 +198,73 @@ fn release_consequences(findings: &mut [Finding]) {
         findings[index].consequence_of = cause;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+    use crate::report::Severity::{self, Error, Warning};
+
+    /// Findings of these severities, each beneath the one at the place given, the first one waived.
+    fn findings(of: &[(Severity, Option<usize>)]) -> Vec<Finding> {
+        let (report, _) = sample::floating_address();
+        let mut findings: Vec<Finding> = of
+            .iter()
+            .map(|(severity, cause)| {
+                let mut finding = report.findings[0].clone();
+                (finding.severity, finding.consequence_of) = (*severity, *cause);
+                finding
+            })
+            .collect();
+        findings[0].suppressed = Some(Suppression {
+            kind: SuppressionKind::Waiver,
+            reason: "known".to_owned(),
+            owner: None,
+            until: None,
+            place: "k8sdoctor.toml:1".to_owned(),
+        });
+        findings
+    }
+
+    #[test]
+    fn what_follows_from_a_waived_finding_alone_is_covered() {
+        for (of, explanations, suppressed, causes) in [
+            // A chain.
+            (
+                &[(Error, None), (Error, Some(0)), (Warning, Some(1))][..],
+                vec![vec![], vec![0], vec![0, 1]],
+                vec![true, true, true],
+                vec![None, Some(0), Some(1)],
+            ),
+            // Something else explains the second one too, and with it the third.
+            (
+                &[(Error, None), (Error, Some(0)), (Warning, Some(1)), (Error, None)],
+                vec![vec![], vec![0, 3], vec![1], vec![]],
+                vec![true, false, false, false],
+                vec![None, Some(3), Some(1), None],
+            ),
+            // What is more severe than what was accepted stands, and what follows from it.
+            (
+                &[(Warning, None), (Error, Some(0)), (Warning, Some(1)), (Warning, Some(0))],
+                vec![vec![], vec![0], vec![1], vec![0]],
+                vec![true, false, false, true],
+                vec![None, None, Some(1), Some(0)],
+            ),
+            // Two that explain each other have no other cause than the waived one.
+            (
+                &[(Error, None), (Error, Some(0)), (Error, Some(0))],
+                vec![vec![], vec![0, 2], vec![0, 1]],
+                vec![true, true, true],
+                vec![None, Some(0), Some(0)],
+            ),
+        ] {
+            let mut findings = findings(of);
+            cover_consequences(&mut findings, &explanations);
+            release_consequences(&mut findings);
+            let found: Vec<bool> = findings.iter().map(|finding| finding.suppressed.is_some()).collect();
+            assert_eq!(found, suppressed, "{of:?}");
+            let found: Vec<Option<usize>> = findings.iter().map(|finding| finding.consequence_of).collect();
+            assert_eq!(found, causes, "{of:?}");
+        }
+    }
+}
