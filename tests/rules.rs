@@ -10,6 +10,7 @@ mod fixtures;
 use std::path::PathBuf;
 
 use fixtures::{folders, in_parallel, name, options, sources, testdata};
+use k8sdoctor::config;
 use k8sdoctor::engine::run::{Run, run};
 
 /// What is wrong with the run's outcome, if anything.
@@ -63,6 +64,12 @@ fn every_fixture_has_its_outcome() {
         // A file of this name beside the tree asks what breaks with that release.
         let asked = std::fs::read_to_string(case.join("kubernetes-version")).ok();
         options.kubernetes_version = asked.map(|text| text.trim().to_owned());
+        // And one of this name says what the operator expects of the hosts.
+        if let Ok(text) = std::fs::read_to_string(case.join("k8sdoctor.toml")) {
+            let config =
+                config::parse("k8sdoctor.toml", &text).unwrap_or_else(|error| panic!("{rule}/{name}: {error}"));
+            options.expected.virtual_ip = config.virtual_ip.map(|address| address.value);
+        }
         match run(&options) {
             Ok(run) => complaint(outcome, rule, &run).map(|what| format!("{rule}/{name}: {what}")),
             Err(error) => Some(format!("{rule}/{name}: {error}")),

@@ -87,8 +87,7 @@ fn markdown(card: &Card, language: Language) -> String {
         out.push_str(&format!("- {}: {versions}\n", word("releases", "适用版本")));
     }
     if !card.explains.is_empty() {
-        let ids: Vec<&str> =
-            card.explains.iter().map(|id| id.split_once('@').map_or(id.as_str(), |(id, _)| id)).collect();
+        let ids: Vec<&str> = card.explains.iter().map(|id| id.split(['@', '#']).next().unwrap_or(id)).collect();
         out.push_str(&format!("- {}: {}\n", word("causes", "会引起"), ids.join(", ")));
     }
     out.push_str(&format!("\n{}", card.prose));
@@ -99,7 +98,7 @@ fn markdown(card: &Card, language: Language) -> String {
             Risk::Risky => word("risky", "有风险"),
             Risk::Manual => word("by hand", "需人工判断"),
         };
-        out.push_str(&format!("- {} ({risk})\n", shown(&fix.summary)));
+        out.push_str(&format!("- {} ({risk})\n", as_code(&shown(&fix.summary))));
         for steps in fix.commands.chunk_by(|one, next| one.0.host == next.0.host) {
             if let Some(on) = steps.first().and_then(|first| first.0.host.as_ref()) {
                 out.push_str(&format!("\n  {} {}:\n", word("on", "在以下主机上执行"), shown(on).trim()));
@@ -145,6 +144,32 @@ fn shown(text: &str) -> String {
     template::fill(text, &values).unwrap_or_else(|| text.to_owned())
 }
 
+/// Text with each `<NAME>` in a code span: Markdown takes what stands in angle brackets for HTML, and shows nothing of it.
+fn as_code(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '`']) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let is_name = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let name = rest.strip_prefix('<').and_then(|rest| Some(rest.split_once('>')?.0)).filter(is_name);
+        let taken = match name {
+            Some(name) if !inside => {
+                out.push_str(&format!("`<{name}>`"));
+                name.len() + 2
+            }
+            _ => {
+                inside ^= rest.starts_with('`');
+                out.push_str(&rest[..1]);
+                1
+            }
+        };
+        rest = &rest[taken..];
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +187,32 @@ mod tests {
     }
 
     #[test]
+    fn names_of_values_are_code() {
+        for (text, expected) in [
+            ("listen on <HOST>'s own <OWN_ADDRESS>", "listen on `<HOST>`'s own `<OWN_ADDRESS>`"),
+            ("set `a=<X>` on <HOST>", "set `a=<X>` on `<HOST>`"),
+            ("a < b, <> and < X >", "a < b, <> and < X >"),
+            ("地址 <ADDRESS>", "地址 `<ADDRESS>`"),
+        ] {
+            assert_eq!(as_code(text), expected);
+        }
+    }
+
+    /// What is left of Markdown without its code and links in angle brackets.
+    fn without_code(markdown: &str) -> String {
+        let mut text = String::new();
+        let mut fenced = false;
+        for line in markdown.lines() {
+            fenced ^= line.starts_with("```");
+            if !fenced {
+                text.extend(line.split('`').step_by(2));
+                text.push('\n');
+            }
+        }
+        text.replace("<http", "")
+    }
+
+    #[test]
     fn every_card_can_be_explained() {
         for language in [Language::English, Language::Chinese] {
             for id in CardSet::builtin_ids() {
@@ -169,6 +220,9 @@ mod tests {
                 let text = markdown(&card, language);
                 assert!(text.starts_with(&format!("# {}\n", card.title)), "{id}");
                 assert!(text.contains(card.prose.trim()), "{id}");
+                let plain = without_code(&text);
+                let tag = plain.split('<').skip(1).find(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+                assert!(tag.is_none(), "{id}: HTML hides <{}", tag.unwrap_or_default());
                 for source in &card.sources {
                     assert!(text.contains(&source.title), "{id}");
                 }

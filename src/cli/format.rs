@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::error::CliError;
+use super::nearest::nearest;
 use super::output;
 use super::terminal::Terminal;
 use crate::engine::Language;
@@ -58,15 +59,15 @@ impl std::fmt::Display for Output {
 ///
 /// When there is no `=`, no file, or no such format; the message names the formats.
 pub fn output(text: &str) -> Result<Output, String> {
-    let names = || {
-        let names: Vec<String> = Format::value_variants()
-            .iter()
-            .filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned()))
-            .collect();
-        names.join(", ")
+    let unknown = |format: &str| {
+        let known = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = known.map(|known| known.get_name().to_owned()).collect();
+        let meant = nearest(format, names.iter().map(String::as_str));
+        let meant = meant.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        format!("`{format}` is none of {}{meant}", names.join(", "))
     };
     let (format, file) = text.split_once('=').ok_or("expected FORMAT=FILE, such as sarif=results.sarif")?;
-    let format = Format::from_str(format, false).map_err(|_| format!("`{format}` is none of {}", names()))?;
+    let format = Format::from_str(format, false).map_err(|_| unknown(format))?;
     if file.is_empty() {
         return Err("expected a file after `=`, such as sarif=results.sarif".to_owned());
     }
@@ -165,7 +166,7 @@ mod tests {
     fn outputs() {
         let sarif = Output { format: Format::Sarif, file: PathBuf::from("a=b.sarif") };
         assert_eq!(output("sarif=a=b.sarif"), Ok(sarif));
-        for (text, word) in [("sarif", "FORMAT=FILE"), ("sarrif=x", "sarif"), ("sarif=", "a file")] {
+        for (text, word) in [("sarif", "FORMAT=FILE"), ("sarrif=x", "did you mean `sarif`?"), ("sarif=", "a file")] {
             assert!(output(text).is_err_and(|why| why.contains(word)), "{text}");
         }
     }

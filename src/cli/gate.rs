@@ -6,6 +6,7 @@ use super::check::{Arguments, Phase};
 use super::error::CliError;
 use super::settings::Settings;
 use super::{format, output};
+use crate::engine::causes::explanations;
 use crate::engine::run::Run;
 use crate::render::json::v1;
 use crate::report::baseline::Baseline;
@@ -21,6 +22,7 @@ pub fn apply(run: &mut Run, arguments: &Arguments, settings: &Settings) -> Resul
         list: &settings.waivers,
         config: settings.path.as_deref().unwrap_or_default(),
         judged: run.cards.iter().map(|card| card.id.as_str()).collect(),
+        explanations: explanations(&run.report.findings, &run.cards),
         is_whole: arguments.only.is_empty() && arguments.phase == Phase::All,
     };
     suppress::waive(&mut run.report, &run.texts, &waivers);

@@ -24,26 +24,8 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
     let mut findings = findings;
     // A stable order first, so that what is chosen below does not depend on the order of judging.
     findings.sort_by_cached_key(order_key);
-    let reach: BTreeMap<&str, Reach> =
-        findings.iter().map(|finding| (finding.rule.as_str(), reach(&finding.rule, cards))).collect();
-    let candidates: Vec<Vec<usize>> = findings
-        .iter()
-        .map(|effect| {
-            (0..findings.len())
-                .filter(|&index| {
-                    let cause = &findings[index];
-                    // What is over, or only worth knowing, explains no alarm.
-                    let grave = cause.severity > Severity::Info || effect.severity == Severity::Info;
-                    grave
-                        && cause.rule != effect.rule
-                        && reach
-                            .get(cause.rule.as_str())
-                            .and_then(|reach| reach.get(&effect.rule))
-                            .is_some_and(|reached| is_within(reached, cause, effect))
-                })
-                .collect()
-        })
-        .collect();
+    let reach = reaches(&findings, cards);
+    let candidates = candidates(&findings, &reach);
     let is_direct = |cause: usize, effect: usize| {
         let reached = reach.get(findings[cause].rule.as_str()).and_then(|reach| reach.get(&findings[effect].rule));
         reached.is_some_and(|reached| reached.direct)
@@ -68,6 +50,26 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
         break_circle(start, &mut cause_of);
     }
     arrange(findings, &cause_of)
+}
+
+/// For each finding all findings that explain it, the nearest cause and every other, by their places in the list.
+pub fn explanations(findings: &[Finding], cards: &CardSet) -> Vec<Vec<usize>> {
+    candidates(findings, &reaches(findings, cards))
+}
+
+fn reaches<'a>(findings: &'a [Finding], cards: &CardSet) -> BTreeMap<&'a str, Reach> {
+    findings.iter().map(|finding| (finding.rule.as_str(), reach(&finding.rule, cards))).collect()
+}
+
+fn candidates(findings: &[Finding], reach: &BTreeMap<&str, Reach>) -> Vec<Vec<usize>> {
+    let explains = |cause: &Finding, effect: &Finding| {
+        // What is over, or only worth knowing, explains no alarm.
+        let grave = cause.severity > Severity::Info || effect.severity == Severity::Info;
+        let reached = reach.get(cause.rule.as_str()).and_then(|reach| reach.get(&effect.rule));
+        grave && cause.rule != effect.rule && reached.is_some_and(|reached| is_within(reached, cause, effect))
+    };
+    let of = |effect| (0..findings.len()).filter(|&cause| explains(&findings[cause], effect)).collect();
+    findings.iter().map(of).collect()
 }
 
 fn order_key(finding: &Finding) -> impl Ord + use<> {

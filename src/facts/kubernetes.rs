@@ -39,7 +39,10 @@ pub struct ContainerProbe {
     /// A number or a port's name.
     pub port: String,
     pub scheme: String,
+    /// Where the scheme is written; none when it is the default.
+    pub scheme_at: Option<Origin>,
     pub path: String,
+    /// The port's, else the probe's.
     pub origin: Origin,
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use similar::{DiffOp, TextDiff};
 
-use crate::report::{Finding, Fix};
+use crate::report::{Finding, Fix, Risk};
 use shell::Simple;
 
 /// Files larger than this are not changed.
@@ -61,12 +61,13 @@ pub fn plan(fix: &Fix, file: impl Fn(&str) -> Result<Option<String>, String>) ->
     (!plan.changes.is_empty()).then_some(plan)
 }
 
-/// The plan of a finding's fix over texts that are at hand.
+/// The plan of a finding's fix over texts that are at hand. None for a fix that a person has to decide on.
 pub fn plan_over(
     finding: &Finding,
     texts: &BTreeMap<String, std::sync::Arc<crate::collect::TextFile>>,
 ) -> Option<Plan> {
-    plan(finding.fix.as_ref()?, |path| match texts.get(path) {
+    let fix = finding.fix.as_ref().filter(|fix| fix.risk != Risk::Manual)?;
+    plan(fix, |path| match texts.get(path) {
         Some(file) if !file.lossy => Ok(Some(file.text.clone())),
         Some(_) => Err("is not UTF-8".to_owned()),
         None => Err("is not at hand".to_owned()),
@@ -282,7 +283,6 @@ pub fn merged(before: &str, mut edits: Vec<LineEdit>) -> Result<String, Conflict
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Risk;
 
     fn fix(commands: &[&str]) -> Fix {
         let commands = commands.iter().map(|command| (*command).into()).collect();

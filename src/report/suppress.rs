@@ -1,11 +1,12 @@
 //! Findings that are no reason to fail: waived in the configuration, allowed by a comment beside the value, or known from a
 //! baseline. They stay in the report.
 //!
-//! What follows from a waived finding is not waived with it. Who accepts a setting does not know all that it will break,
-//! and a cluster that is down is never "all fine": a consequence then stands in the report by itself, with a note that
-//! names its waived cause, until it has a waiver of its own.
+//! Who waives a fault accepts what it brings: its consequences are covered with it, each with a note that names it. Not
+//! covered is what does not follow from it alone (something else that stands explains it too), and what is more severe than
+//! what was accepted: a waived warning does not hide an outage. A baseline covers only what it lists, for it promises that
+//! what is new fails. What is not covered stands by itself, with a note that names its suppressed cause.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -23,6 +24,8 @@ pub struct Waivers<'a> {
     pub config: &'a str,
     /// The rules that were judged.
     pub judged: BTreeSet<&'a str>,
+    /// For each finding the places of all that explain it ([`crate::engine::causes::explanations`]).
+    pub explanations: Vec<Vec<usize>>,
     /// Whether all rules were: else a waiver that matches nothing may match in another run.
     pub is_whole: bool,
 }
@@ -78,7 +81,64 @@ pub fn waive(report: &mut Report, texts: &Texts, waivers: &Waivers<'_>) {
     for comment in &comments {
         report.notices.extend(comment.notice(&waivers.judged, waivers.is_whole));
     }
+    cover_consequences(&mut report.findings, &waivers.explanations);
     release_consequences(&mut report.findings);
+}
+
+/// Suppresses what follows from suppressed findings alone and is no more severe; what something else explains too is put
+/// beneath that.
+fn cover_consequences(findings: &mut [Finding], explanations: &[Vec<usize>]) {
+    let accepted: Vec<Option<usize>> = (0..findings.len()).map(|index| suppressed_cause(findings, index)).collect();
+    // What stands: roots, what is more severe than what was accepted, and all that these explain.
+    let mut parent: Vec<Option<Option<usize>>> = vec![None; findings.len()];
+    let mut queue = VecDeque::new();
+    for (index, finding) in findings.iter().enumerate().filter(|(_, finding)| finding.suppressed.is_none()) {
+        let stands = match accepted[index].and_then(|cause| findings.get(cause)) {
+            Some(cause) => finding.severity > cause.severity,
+            None => true,
+        };
+        if stands {
+            parent[index] = Some(finding.consequence_of);
+            queue.push_back(index);
+        }
+    }
+    while let Some(cause) = queue.pop_front() {
+        for (effect, of) in explanations.iter().enumerate() {
+            let is_open = findings.get(effect).is_some_and(|effect| effect.suppressed.is_none());
+            if is_open && parent[effect].is_none() && of.contains(&cause) {
+                parent[effect] = Some(Some(cause));
+                queue.push_back(effect);
+            }
+        }
+    }
+    for index in 0..findings.len() {
+        let Some(cause) = accepted[index].filter(|_| findings[index].suppressed.is_none()) else { continue };
+        if let Some(parent) = parent[index] {
+            findings[index].consequence_of = parent;
+            continue;
+        }
+        let Some(of) = findings.get(cause) else { continue };
+        let suppression = of.suppressed.clone();
+        if let Some(suppression) = &suppression {
+            let note = format!("it follows from {}, which is {}: {}", of.rule, suppression.kind.done(), of.title);
+            findings[index].notes.push(note);
+        }
+        findings[index].suppressed = suppression;
+    }
+}
+
+/// The nearest suppressed finding that a finding follows from.
+fn suppressed_cause(findings: &[Finding], index: usize) -> Option<usize> {
+    let mut cause = findings.get(index)?.consequence_of?;
+    // As many steps as there are findings end every circle.
+    for _ in 0..findings.len() {
+        let of = findings.get(cause)?;
+        if of.suppressed.is_some() {
+            return Some(cause);
+        }
+        cause = of.consequence_of?;
+    }
+    None
 }
 
 fn allow_by_comment(finding: &mut Finding, comments: &mut [Comment]) {
@@ -136,5 +196,75 @@ fn release_consequences(findings: &mut [Finding]) {
             }
         }
         findings[index].consequence_of = cause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample;
+    use crate::report::Severity::{self, Error, Warning};
+
+    /// Findings of these severities, each beneath the one at the place given, the first one waived.
+    fn findings(of: &[(Severity, Option<usize>)]) -> Vec<Finding> {
+        let (report, _) = sample::floating_address();
+        let mut findings: Vec<Finding> = of
+            .iter()
+            .map(|(severity, cause)| {
+                let mut finding = report.findings[0].clone();
+                (finding.severity, finding.consequence_of) = (*severity, *cause);
+                finding
+            })
+            .collect();
+        findings[0].suppressed = Some(Suppression {
+            kind: SuppressionKind::Waiver,
+            reason: "known".to_owned(),
+            owner: None,
+            until: None,
+            place: "k8sdoctor.toml:1".to_owned(),
+        });
+        findings
+    }
+
+    #[test]
+    fn what_follows_from_a_waived_finding_alone_is_covered() {
+        for (of, explanations, suppressed, causes) in [
+            // A chain.
+            (
+                &[(Error, None), (Error, Some(0)), (Warning, Some(1))][..],
+                vec![vec![], vec![0], vec![0, 1]],
+                vec![true, true, true],
+                vec![None, Some(0), Some(1)],
+            ),
+            // Something else explains the second one too, and with it the third.
+            (
+                &[(Error, None), (Error, Some(0)), (Warning, Some(1)), (Error, None)],
+                vec![vec![], vec![0, 3], vec![1], vec![]],
+                vec![true, false, false, false],
+                vec![None, Some(3), Some(1), None],
+            ),
+            // What is more severe than what was accepted stands, and what follows from it.
+            (
+                &[(Warning, None), (Error, Some(0)), (Warning, Some(1)), (Warning, Some(0))],
+                vec![vec![], vec![0], vec![1], vec![0]],
+                vec![true, false, false, true],
+                vec![None, None, Some(1), Some(0)],
+            ),
+            // Two that explain each other have no other cause than the waived one.
+            (
+                &[(Error, None), (Error, Some(0)), (Error, Some(0))],
+                vec![vec![], vec![0, 2], vec![0, 1]],
+                vec![true, true, true],
+                vec![None, Some(0), Some(0)],
+            ),
+        ] {
+            let mut findings = findings(of);
+            cover_consequences(&mut findings, &explanations);
+            release_consequences(&mut findings);
+            let found: Vec<bool> = findings.iter().map(|finding| finding.suppressed.is_some()).collect();
+            assert_eq!(found, suppressed, "{of:?}");
+            let found: Vec<Option<usize>> = findings.iter().map(|finding| finding.consequence_of).collect();
+            assert_eq!(found, causes, "{of:?}");
+        }
     }
 }

@@ -115,6 +115,17 @@ pub fn item_before(host: &Host, origin: &Origin, item: &str) -> Option<String> {
     (is_item && !item.contains('\'')).then(|| format!("sed -i '{line}s#^ *- #&{item}\\n&#' {}", quoted(path)))
 }
 
+/// The command that adds an entry to a YAML map behind the one whose value is at this origin, which has a line of its own.
+pub fn entry_after(host: &Host, origin: &Origin, entry: &str) -> Option<String> {
+    let (path, span) = (origin.path()?, origin.span()?);
+    let before = host.texts.get(path)?.text.get(..span.start)?;
+    let key = before.lines().next_back()?.trim_start_matches(' ').trim_end_matches(['"', '\'']).trim_end();
+    let is_key = key.strip_suffix(':').is_some_and(|key| key.chars().all(|c| c.is_ascii_alphanumeric()));
+    let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
+    let entry = escaped(entry, "\\&#");
+    (is_key && !entry.contains('\'')).then(|| format!("sed -i '{line}s#^\\( *\\).*#&\\n\\1{entry}#' {}", quoted(path)))
+}
+
 fn escaped(text: &str, special: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {

@@ -76,6 +76,7 @@ impl Reader {
             host: text("host"),
             port: text("port").unwrap_or_default(),
             scheme: text("scheme").unwrap_or_else(|| default_scheme.to_owned()),
+            scheme_at: text("scheme").and(action.get("scheme")).map(|scheme| self.origin(scheme.span)),
             path: text("path").unwrap_or_else(|| if default_scheme == "HTTP" { "/".to_owned() } else { String::new() }),
             origin: self.origin(port.unwrap_or(action).span),
         })

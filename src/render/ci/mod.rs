@@ -113,4 +113,26 @@ pub(crate) mod tests {
         report.findings[0].hosts = vec!["m3".to_owned()];
         assert_ne!(fingerprint(&report.findings[0]), before[0]);
     }
+
+    /// Each format as it was: what changes here changes for every pipeline that reads it.
+    #[test]
+    fn formats_are_as_they_were() {
+        let mut report = floating_address();
+        report.tool.version = "0.0.0";
+        let cards = crate::engine::CardSet::builtin(crate::engine::Language::English).unwrap();
+        let passed = ["host-no-default-route".to_owned()];
+        let mut sarif: serde_json::Value = serde_json::from_str(&sarif::render(&report, &cards)).unwrap();
+        // The cards' own texts.
+        for rule in sarif["runs"][0]["tool"]["driver"]["rules"].as_array_mut().unwrap() {
+            rule["help"] = "the card".into();
+        }
+        insta::assert_snapshot!("sarif", format!("{sarif:#}"));
+        insta::assert_snapshot!("junit", junit::render(&report, &passed).unwrap());
+        insta::assert_snapshot!("github", github::annotations(&report));
+        insta::assert_snapshot!("gitlab", gitlab::render(&report));
+        insta::assert_snapshot!("prometheus", prometheus::render(&report, &[], jiff::Timestamp::UNIX_EPOCH));
+        insta::assert_snapshot!("jsonl", crate::render::json::lines::render(&report).unwrap());
+        insta::assert_snapshot!("json", report.to_json().unwrap());
+        insta::assert_snapshot!("markdown", crate::render::comment::render(&report));
+    }
 }

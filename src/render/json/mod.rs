@@ -2,5 +2,8 @@
 
 mod edits;
 pub mod lines;
+#[cfg(test)]
+#[path = "../../../tests/fixtures/strict.rs"]
+mod strict;
 pub mod timeline_v1;
 pub mod v1;

@@ -49,6 +49,7 @@ fn judge_container(host: &Host, apiserver: &Component, layer: &Layer, container:
                     draft(layer, probe, &format!("port {port} speaks TLS, and it is asked in plain HTTP"))
                         .message("scheme")
                         .value("port", port)
+                        .maybe_value("edit", asking_by_tls(host, probe, None))
                         .at(&host.name, &probe.origin, format!("port {port} speaks TLS")),
                 );
             } else {
@@ -63,6 +64,7 @@ fn judge_container(host: &Host, apiserver: &Component, layer: &Layer, container:
                     .message("port")
                     .value("port", port)
                     .value("secure_port", serves)
+                    .maybe_value("edit", asking_by_tls(host, probe, Some(serves)))
                     .at(&host.name, &probe.origin, format!("kube-apiserver serves {serves} and no other")),
             );
         } else {
@@ -70,6 +72,26 @@ fn judge_container(host: &Host, apiserver: &Component, layer: &Layer, container:
             verdict.unknown(Unknown::new(format!("whether kube-apiserver serves port {port}"), why));
         }
     }
+}
+
+/// The command that lets a probe ask with HTTPS, and another port when one is given.
+fn asking_by_tls(host: &Host, probe: &ContainerProbe, port: Option<u16>) -> Option<String> {
+    let mut edits = Vec::new();
+    if let Some(port) = port {
+        let texts = (probe.port.as_str(), &*port.to_string());
+        edits.push(edit::edit(host, &probe.origin, texts, texts)?);
+    }
+    let mut added = None;
+    match &probe.scheme_at {
+        _ if probe.scheme == "HTTPS" => {}
+        Some(written) => {
+            let texts = (probe.scheme.as_str(), "HTTPS");
+            edits.push(edit::edit(host, written, texts, texts)?);
+        }
+        None => added = Some(edit::entry_after(host, &probe.origin, "scheme: HTTPS")?),
+    }
+    let commands: Vec<String> = edit::command(&edits).into_iter().chain(added).collect();
+    (!commands.is_empty()).then(|| commands.join(" && "))
 }
 
 /// A probe brings no credentials: whether the TLS port answers it.

@@ -9,7 +9,7 @@ use crate::origin::{Origin, Sourced};
 use crate::report::Severity;
 use crate::rules::kubelet::runtime::chosen;
 use crate::rules::support::starting_layers;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, edit};
 
 pub(super) const DETECTOR: Detector = Detector { id: "registry-untrusted", judge: Judge::Host(judge), refine: None };
 
@@ -72,6 +72,7 @@ fn judge_registry(host: &Host, registry: &Sourced<String>, verdict: &mut Verdict
                 .value("registry", name)
                 .value("image", &image.value)
                 .value("file", &config.path)
+                .maybe_value("looked_up", looked_up(host, config))
                 .at(&host.name, &image.origin, "the kubelet's runtime is to pull this")
                 .at(&host.name, &registry.origin, "docker is told that the registry has no trusted TLS")
                 .at(&host.name, &Origin::file(config.path.as_str(), None), "containerd is told nothing of it"),
@@ -94,6 +95,29 @@ fn judge_registry(host: &Host, registry: &Sourced<String>, verdict: &mut Verdict
             ),
         ),
     }
+}
+
+/// The command that lets containerd look registries up in /etc/containerd/certs.d. None where what stands in its
+/// configuration contradicts that: it takes a directory or `mirrors` and `configs`, not both.
+fn looked_up(host: &Host, config: &ContainerdConfig) -> Option<String> {
+    let plugin = match config.version {
+        2 => "io.containerd.grpc.v1.cri",
+        3 => "io.containerd.cri.v1.images",
+        _ => return None,
+    };
+    let of_registry = || config.values.iter().filter(|(key, _)| key.contains(".registry."));
+    let empty = of_registry().find(|(key, _)| key.ends_with(".registry.config_path"));
+    if of_registry().any(|(key, _)| !key.ends_with(".registry.config_path")) {
+        return None;
+    }
+    if let Some((_, value)) = empty {
+        let texts = ("\"\"", "\"/etc/containerd/certs.d\"");
+        return edit::command(&[edit::edit(host, &value.origin, texts, texts)?]);
+    }
+    Some(format!(
+        "printf '\\n[plugins.\"{plugin}\".registry]\\n  config_path = \"/etc/containerd/certs.d\"\\n' >> {}",
+        edit::quoted(&config.path)
+    ))
 }
 
 /// The host's own, which docker trusts without being told.
