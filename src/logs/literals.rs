@@ -1,5 +1,6 @@
 //! Which texts a match of a regex has to contain, worked out from its syntax tree.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -14,6 +15,12 @@ const MAX_TEXTS: usize = 16;
 /// At most this many texts of which one is in each match.
 const MAX_ALTERNATIVES: usize = 64;
 const MAX_LENGTH: usize = 128;
+/// Besides the required literals so many sets are told of which each match has one as well.
+const MAX_ALSO: usize = 3;
+/// Shorter texts are in most lines anyway.
+const ALSO_LENGTH: usize = 4;
+/// A repetition of nearly any byte that may be longer than this ends a gate.
+const WIDE: u32 = 16;
 
 /// A text that matches contain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,32 +29,104 @@ pub(crate) struct Literal {
     pub bytes: Vec<u8>,
     /// The text as it is in every match, when its case is fixed.
     pub exact: Option<Vec<u8>>,
+    /// Where it stands in what the gate matches; none when that varies.
+    pub at: Option<u16>,
 }
 
+impl Literal {
+    fn empty() -> Literal {
+        Literal { bytes: Vec::new(), exact: Some(Vec::new()), at: Some(0) }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parsed {
     /// Every match contains at least one of these; none when no such set is known.
     pub required: Option<Vec<Literal>>,
+    /// The parts of the pattern from the one with the literal on, up to where anything may follow. A literal that is not
+    /// at its place in a match of them is in no match of the pattern.
+    pub gate: Option<Range<u32>>,
+    /// Sets of texts, of each of which a match contains one too, in the case in which they are written here.
+    pub also: Vec<Vec<Vec<u8>>>,
     /// Names of the named groups.
     pub groups: Vec<String>,
 }
 
 /// The literals of a pattern, the rarest set.
 pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
-    let hir = regex_syntax::ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .nest_limit(NEST_LIMIT)
-        .build()
-        .parse(pattern)
-        .map_err(|error| error.to_string())?;
+    let hir = syntax_tree(pattern)?;
     let mut groups = Vec::new();
-    let known = know(&hir, &mut groups);
-    let mut required = known.settle();
-    if let Some(required) = &mut required {
-        required.sort();
-        required.dedup();
+    let parts = parts(&hir);
+    let (known, mut sets) = know_parts(parts, &mut groups);
+    if let Some(texts) = known.texts.and_then(usable) {
+        sets.insert(0, Set { literals: texts, from: 0 });
     }
-    Ok(Parsed { required, groups })
+    let Some(best) = best(&sets) else { return Ok(Parsed { required: None, gate: None, also: Vec::new(), groups }) };
+    let also = sets.iter().enumerate().filter(|(index, _)| *index != best).filter_map(|(_, set)| also(set));
+    let mut also: Vec<Vec<Vec<u8>>> = also.collect();
+    also.sort_by_key(|texts| std::cmp::Reverse(texts.iter().map(|text| rarity(text)).min()));
+    also.truncate(MAX_ALSO);
+    let Set { mut literals, from } = sets.swap_remove(best);
+    literals.sort();
+    literals.dedup();
+    let gate = literals.iter().all(|literal| literal.at.is_some()).then(|| {
+        let rest = parts.get(from..).unwrap_or_default();
+        let length = rest.iter().position(is_wide).unwrap_or(rest.len());
+        from as u32..(from + length) as u32
+    });
+    Ok(Parsed { required: Some(literals), gate: gate.filter(|gate| !gate.is_empty()), also, groups })
+}
+
+/// What `gate` of [`Parsed`] says, as a syntax tree of its own.
+pub(crate) fn gate(pattern: &str, range: &Range<u32>) -> Option<Hir> {
+    let hir = syntax_tree(pattern).ok()?;
+    Some(Hir::concat(parts(&hir).get(range.start as usize..range.end as usize)?.to_vec()))
+}
+
+fn syntax_tree(pattern: &str) -> Result<Hir, String> {
+    let mut parser =
+        regex_syntax::ParserBuilder::new().unicode(false).utf8(false).nest_limit(NEST_LIMIT).build();
+    parser.parse(pattern).map_err(|error| error.to_string())
+}
+
+fn parts(hir: &Hir) -> &[Hir] {
+    match hir.kind() {
+        HirKind::Concat(parts) => parts,
+        _ => std::slice::from_ref(hir),
+    }
+}
+
+/// Whether a part matches long texts of nearly any bytes.
+fn is_wide(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Capture(capture) => is_wide(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let is_long = repetition.max.is_none_or(|max| max > WIDE);
+            let is_any = match repetition.sub.kind() {
+                HirKind::Class(Class::Bytes(class)) => class.ranges().iter().map(|range| range.len()).sum::<usize>() > 224,
+                _ => false,
+            };
+            is_long && is_any
+        }
+        _ => false,
+    }
+}
+
+/// The texts of a set as they are written in every match, when each has some.
+fn also(set: &Set) -> Option<Vec<Vec<u8>>> {
+    let mut texts = Vec::with_capacity(set.literals.len());
+    for literal in &set.literals {
+        texts.push(literal.exact.clone().filter(|text| text.len() >= ALSO_LENGTH)?);
+    }
+    texts.sort();
+    texts.dedup();
+    Some(texts)
+}
+
+/// Texts of which each match has one, and the part of the pattern that their places count from.
+struct Set {
+    literals: Vec<Literal>,
+    from: usize,
 }
 
 /// What is known of the matches of a part.
@@ -64,7 +143,7 @@ impl Known {
     }
 
     fn empty() -> Known {
-        Known { texts: Some(vec![Literal { bytes: Vec::new(), exact: Some(Vec::new()) }]), best: None }
+        Known { texts: Some(vec![Literal::empty()]), best: None }
     }
 
     fn settle(self) -> Option<Vec<Literal>> {
@@ -77,7 +156,7 @@ fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
         HirKind::Empty | HirKind::Look(_) => Known::empty(),
         HirKind::Literal(literal) => {
             let bytes = literal.0.to_ascii_lowercase();
-            Known { texts: Some(vec![Literal { bytes, exact: Some(literal.0.to_vec()) }]), best: None }
+            Known { texts: Some(vec![Literal { bytes, exact: Some(literal.0.to_vec()), at: Some(0) }]), best: None }
         }
         HirKind::Class(class) => Known { texts: class_texts(class), best: None },
         HirKind::Capture(capture) => {
@@ -89,41 +168,21 @@ fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
             match (repetition.min, repetition.max) {
                 (0, Some(1)) => Known {
                     texts: sub.texts.and_then(|mut texts| {
-                        texts.push(Literal { bytes: Vec::new(), exact: Some(Vec::new()) });
+                        texts.push(Literal::empty());
                         (texts.len() <= MAX_TEXTS).then_some(texts)
                     }),
                     best: None,
                 },
                 (0, _) => Known::nothing(),
                 (1, Some(1)) => sub,
-                _ => Known { texts: None, best: sub.settle() },
+                _ => Known { texts: None, best: sub.settle().map(anywhere) },
             }
         }
         HirKind::Concat(parts) => {
-            let mut run = Known::empty().texts.unwrap_or_default();
-            let mut best: Option<Vec<Literal>> = None;
-            let mut whole = true;
-            for part in parts {
-                let part = know(part, groups);
-                best = better(best, part.best);
-                match part.texts {
-                    Some(texts) if run.len() * texts.len() <= MAX_TEXTS => run = product(&run, &texts),
-                    texts => {
-                        whole = false;
-                        best = better(best, usable(run));
-                        run = texts.unwrap_or_else(|| Known::empty().texts.unwrap_or_default());
-                    }
-                }
-                if run.iter().any(|text| text.bytes.len() > MAX_LENGTH) {
-                    whole = false;
-                    best = better(best, usable(std::mem::replace(&mut run, Known::empty().texts.unwrap_or_default())));
-                }
-            }
-            if whole {
-                Known { texts: Some(run), best }
-            } else {
-                Known { texts: None, best: better(best, usable(run)) }
-            }
+            let (known, mut sets) = know_parts(parts, groups);
+            let best = best(&sets).map(|index| sets.swap_remove(index));
+            let best = best.map(|set| if set.from == 0 { set.literals } else { anywhere(set.literals) });
+            Known { texts: known.texts, best }
         }
         HirKind::Alternation(parts) => {
             let parts: Vec<Known> = parts.iter().map(|part| know(part, groups)).collect();
@@ -143,6 +202,53 @@ fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
             Known { texts: None, best: Some(best) }
         }
     }
+}
+
+/// Of parts that follow each other: all texts when there are few, and each set of which a match has one.
+fn know_parts(parts: &[Hir], groups: &mut Vec<String>) -> (Known, Vec<Set>) {
+    let nothing = || vec![Literal::empty()];
+    let (mut run, mut run_from) = (nothing(), 0);
+    let mut sets: Vec<Set> = Vec::new();
+    let mut add = |literals: Option<Vec<Literal>>, from: usize| {
+        sets.extend(literals.map(|literals| Set { literals, from }));
+    };
+    let mut whole = true;
+    for (index, part) in parts.iter().enumerate() {
+        let part = know(part, groups);
+        add(part.best, index);
+        match part.texts {
+            Some(texts) if run.len() * texts.len() <= MAX_TEXTS => run = product(&run, &texts),
+            texts => {
+                whole = false;
+                add(usable(run), run_from);
+                run_from = if texts.is_some() { index } else { index + 1 };
+                run = texts.unwrap_or_else(nothing);
+            }
+        }
+        if run.iter().any(|text| text.bytes.len() > MAX_LENGTH) {
+            whole = false;
+            add(usable(std::mem::replace(&mut run, nothing())), run_from);
+            run_from = index + 1;
+        }
+    }
+    if whole {
+        (Known { texts: Some(run), best: None }, sets)
+    } else {
+        add(usable(run), run_from);
+        (Known::nothing(), sets)
+    }
+}
+
+/// The set whose least rare member is rarest; the first of equals.
+fn best(sets: &[Set]) -> Option<usize> {
+    let worst = |set: &Set| set.literals.iter().map(|literal| rarity(&literal.bytes)).min().unwrap_or(0);
+    (0..sets.len()).min_by_key(|index| (std::cmp::Reverse(worst(&sets[*index])), *index))
+}
+
+/// The same where its place is not known.
+fn anywhere(mut literals: Vec<Literal>) -> Vec<Literal> {
+    literals.iter_mut().for_each(|literal| literal.at = None);
+    literals
 }
 
 /// A class of a few characters: `[Ee]` is `e` in either case.
@@ -174,7 +280,7 @@ fn class_texts(class: &Class) -> Option<Vec<Literal>> {
         let lower = vec![byte.to_ascii_lowercase()];
         match texts.iter_mut().find(|known| known.bytes == lower) {
             Some(known) => known.exact = None,
-            None => texts.push(Literal { bytes: lower, exact: Some(vec![byte]) }),
+            None => texts.push(Literal { bytes: lower, exact: Some(vec![byte]), at: Some(0) }),
         }
     }
     (!texts.is_empty() && texts.len() <= 4).then_some(texts)
@@ -189,7 +295,7 @@ fn product(left: &[Literal], right: &[Literal]) -> Vec<Literal> {
                 (Some(x), Some(y)) => Some(join(x, y)),
                 _ => None,
             };
-            all.push(Literal { bytes: join(&a.bytes, &b.bytes), exact });
+            all.push(Literal { bytes: join(&a.bytes, &b.bytes), exact, at: Some(0) });
         }
     }
     all
@@ -208,8 +314,9 @@ fn usable(texts: Vec<Literal>) -> Option<Vec<Literal>> {
             start = range.end + 1;
             let rank = rarity(piece);
             if best.as_ref().is_none_or(|(known, _)| rank > *known) {
+                let at = u16::try_from(range.start).ok();
                 let exact = text.exact.as_ref().and_then(|exact| exact.get(range)).map(<[u8]>::to_vec);
-                best = Some((rank, Literal { bytes: piece.to_vec(), exact }));
+                best = Some((rank, Literal { bytes: piece.to_vec(), exact, at }));
             }
         }
         pieces.push(best?.1);

@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     fn literal(text: &str) -> Literal {
-        Literal { bytes: text.to_ascii_lowercase().into_bytes(), exact: Some(text.as_bytes().to_vec()) }
+        Literal { bytes: text.to_ascii_lowercase().into_bytes(), exact: Some(text.as_bytes().to_vec()), at: None }
     }
 
     fn search(prefilter: &Prefilter, text: &[u8]) -> Vec<(u32, u32)> {
@@ -366,7 +366,7 @@ mod tests {
         // The last setting has too many short ones for the wide window, and one whose case is not fixed.
         let mut many: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
         many.extend((0..60).map(|index| literal(&format!("filler{index:03}"))));
-        many.push(Literal { bytes: b"anycase".to_vec(), exact: None });
+        many.push(Literal { bytes: b"anycase".to_vec(), exact: None, at: None });
         let few: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
         let of_length = |least: usize| few.iter().filter(|literal| literal.bytes.len() >= least).cloned().collect();
         for literals in [of_length(13), of_length(11), of_length(9), few.clone(), many] {
