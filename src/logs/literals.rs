@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::background::COMMON;
 
@@ -19,6 +19,8 @@ const MAX_LENGTH: usize = 128;
 const MAX_ALSO: usize = 3;
 /// Shorter texts are in most lines anyway.
 const ALSO_LENGTH: usize = 4;
+/// The search for shorter texts costs about as much as that for all others.
+const CHEAP: usize = 11;
 /// A repetition of nearly any byte that may be longer than this ends a gate.
 const WIDE: u32 = 16;
 
@@ -56,9 +58,13 @@ pub(crate) struct Parsed {
 pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
     let hir = syntax_tree(pattern)?;
     let mut groups = Vec::new();
-    let parts = parts(&hir);
-    let (known, mut sets) = know_parts(parts, &mut groups);
-    if let Some(texts) = known.texts.and_then(usable) {
+    names(&hir, &mut groups);
+    let mut parts = Vec::new();
+    flatten(&hir, &mut parts);
+    // Escaped is what stands within a line of another format; that does not begin the line.
+    let escapes = if is_at_beginning(&parts) { Escapes::None } else { Escapes::Json };
+    let (known, mut sets) = know_parts(&parts, escapes);
+    if let Some(texts) = known.texts.and_then(|texts| usable(texts, escapes)) {
         sets.insert(0, Set { literals: texts, from: 0 });
     }
     let Some(best) = best(&sets) else { return Ok(Parsed { required: None, gate: None, also: Vec::new(), groups }) };
@@ -71,7 +77,7 @@ pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
     literals.dedup();
     let gate = literals.iter().all(|literal| literal.at.is_some()).then(|| {
         let rest = parts.get(from..).unwrap_or_default();
-        let length = rest.iter().position(is_wide).unwrap_or(rest.len());
+        let length = rest.iter().position(|part| is_wide(part)).unwrap_or(rest.len());
         from as u32..(from + length) as u32
     });
     Ok(Parsed { required: Some(literals), gate: gate.filter(|gate| !gate.is_empty()), also, groups })
@@ -80,20 +86,50 @@ pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
 /// What `gate` of [`Parsed`] says, as a syntax tree of its own.
 pub(crate) fn gate(pattern: &str, range: &Range<u32>) -> Option<Hir> {
     let hir = syntax_tree(pattern).ok()?;
-    Some(Hir::concat(parts(&hir).get(range.start as usize..range.end as usize)?.to_vec()))
+    let mut parts = Vec::new();
+    flatten(&hir, &mut parts);
+    Some(Hir::concat(parts.get(range.start as usize..range.end as usize)?.iter().copied().cloned().collect()))
 }
 
 fn syntax_tree(pattern: &str) -> Result<Hir, String> {
-    let mut parser =
-        regex_syntax::ParserBuilder::new().unicode(false).utf8(false).nest_limit(NEST_LIMIT).build();
+    let mut parser = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).nest_limit(NEST_LIMIT).build();
     parser.parse(pattern).map_err(|error| error.to_string())
 }
 
-fn parts(hir: &Hir) -> &[Hir] {
+/// What follows each other in a pattern, groups opened.
+fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
     match hir.kind() {
-        HirKind::Concat(parts) => parts,
-        _ => std::slice::from_ref(hir),
+        HirKind::Concat(all) => all.iter().for_each(|part| flatten(part, parts)),
+        HirKind::Capture(capture) => flatten(&capture.sub, parts),
+        _ => parts.push(hir),
     }
+}
+
+/// Names of the named groups in their order.
+fn names(hir: &Hir, groups: &mut Vec<String>) {
+    match hir.kind() {
+        HirKind::Capture(capture) => {
+            groups.extend(capture.name.as_deref().map(str::to_owned));
+            names(&capture.sub, groups);
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().for_each(|part| names(part, groups)),
+        HirKind::Repetition(repetition) => names(&repetition.sub, groups),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Literal(_) | HirKind::Class(_) => {}
+    }
+}
+
+/// Whether matches begin where the line does, and not with what begins a line of JSON.
+fn is_at_beginning(parts: &[&Hir]) -> bool {
+    matches!(parts.first().map(|part| part.kind()), Some(HirKind::Look(Look::Start)))
+        && !matches!(parts.get(1).map(|part| part.kind()), Some(HirKind::Literal(text)) if text.0.starts_with(b"{"))
+}
+
+/// Bytes that can stand in a line otherwise than in a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    None,
+    /// What JSON and logrus escape.
+    Json,
 }
 
 /// Whether a part matches long texts of nearly any bytes.
@@ -103,7 +139,9 @@ fn is_wide(hir: &Hir) -> bool {
         HirKind::Repetition(repetition) => {
             let is_long = repetition.max.is_none_or(|max| max > WIDE);
             let is_any = match repetition.sub.kind() {
-                HirKind::Class(Class::Bytes(class)) => class.ranges().iter().map(|range| range.len()).sum::<usize>() > 224,
+                HirKind::Class(Class::Bytes(class)) => {
+                    class.ranges().iter().map(|range| range.len()).sum::<usize>() > 224
+                }
                 _ => false,
             };
             is_long && is_any
@@ -146,12 +184,12 @@ impl Known {
         Known { texts: Some(vec![Literal::empty()]), best: None }
     }
 
-    fn settle(self) -> Option<Vec<Literal>> {
-        better(self.texts.and_then(usable), self.best)
+    fn settle(self, escapes: Escapes) -> Option<Vec<Literal>> {
+        better(self.texts.and_then(|texts| usable(texts, escapes)), self.best)
     }
 }
 
-fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
+fn know(hir: &Hir, escapes: Escapes) -> Known {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Known::empty(),
         HirKind::Literal(literal) => {
@@ -159,33 +197,27 @@ fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
             Known { texts: Some(vec![Literal { bytes, exact: Some(literal.0.to_vec()), at: Some(0) }]), best: None }
         }
         HirKind::Class(class) => Known { texts: class_texts(class), best: None },
-        HirKind::Capture(capture) => {
-            groups.extend(capture.name.as_deref().map(str::to_owned));
-            know(&capture.sub, groups)
-        }
+        HirKind::Capture(capture) => know(&capture.sub, escapes),
         HirKind::Repetition(repetition) => {
-            let sub = know(&repetition.sub, groups);
-            match (repetition.min, repetition.max) {
-                (0, Some(1)) => Known {
-                    texts: sub.texts.and_then(|mut texts| {
-                        texts.push(Literal::empty());
-                        (texts.len() <= MAX_TEXTS).then_some(texts)
-                    }),
-                    best: None,
-                },
-                (0, _) => Known::nothing(),
-                (1, Some(1)) => sub,
-                _ => Known { texts: None, best: sub.settle().map(anywhere) },
+            let sub = know(&repetition.sub, escapes);
+            if let (Some(texts), Some(max)) = (&sub.texts, repetition.max)
+                && let Some(texts) = repeated(texts, repetition.min, max)
+            {
+                return Known { texts: Some(texts), best: None };
+            }
+            match repetition.min {
+                0 => Known::nothing(),
+                _ => Known { texts: None, best: sub.settle(escapes).map(anywhere) },
             }
         }
         HirKind::Concat(parts) => {
-            let (known, mut sets) = know_parts(parts, groups);
+            let (known, mut sets) = know_parts(&parts.iter().collect::<Vec<_>>(), escapes);
             let best = best(&sets).map(|index| sets.swap_remove(index));
             let best = best.map(|set| if set.from == 0 { set.literals } else { anywhere(set.literals) });
             Known { texts: known.texts, best }
         }
         HirKind::Alternation(parts) => {
-            let parts: Vec<Known> = parts.iter().map(|part| know(part, groups)).collect();
+            let parts: Vec<Known> = parts.iter().map(|part| know(part, escapes)).collect();
             if parts.iter().all(|part| part.texts.is_some()) {
                 let texts: Vec<Literal> = parts.iter().filter_map(|part| part.texts.clone()).flatten().collect();
                 if texts.len() <= MAX_TEXTS {
@@ -194,7 +226,7 @@ fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
             }
             let mut best = Vec::new();
             for part in parts {
-                match part.settle() {
+                match part.settle(escapes) {
                     Some(texts) if best.len() + texts.len() <= MAX_ALTERNATIVES => best.extend(texts),
                     _ => return Known::nothing(),
                 }
@@ -204,8 +236,29 @@ fn know(hir: &Hir, groups: &mut Vec<String>) -> Known {
     }
 }
 
+/// All texts of a repetition, when there are few.
+fn repeated(texts: &[Literal], min: u32, max: u32) -> Option<Vec<Literal>> {
+    let mut all = Vec::new();
+    let mut run = vec![Literal::empty()];
+    for count in 0..=max {
+        if count > 0 {
+            if run.len() * texts.len() > MAX_TEXTS {
+                return None;
+            }
+            run = product(&run, texts);
+        }
+        if count >= min {
+            all.extend(run.iter().cloned());
+        }
+        if all.len() > MAX_TEXTS || run.iter().any(|text| text.bytes.len() > MAX_LENGTH) {
+            return None;
+        }
+    }
+    Some(all)
+}
+
 /// Of parts that follow each other: all texts when there are few, and each set of which a match has one.
-fn know_parts(parts: &[Hir], groups: &mut Vec<String>) -> (Known, Vec<Set>) {
+fn know_parts(parts: &[&Hir], escapes: Escapes) -> (Known, Vec<Set>) {
     let nothing = || vec![Literal::empty()];
     let (mut run, mut run_from) = (nothing(), 0);
     let mut sets: Vec<Set> = Vec::new();
@@ -214,27 +267,27 @@ fn know_parts(parts: &[Hir], groups: &mut Vec<String>) -> (Known, Vec<Set>) {
     };
     let mut whole = true;
     for (index, part) in parts.iter().enumerate() {
-        let part = know(part, groups);
+        let part = know(part, escapes);
         add(part.best, index);
         match part.texts {
             Some(texts) if run.len() * texts.len() <= MAX_TEXTS => run = product(&run, &texts),
             texts => {
                 whole = false;
-                add(usable(run), run_from);
+                add(usable(run, escapes), run_from);
                 run_from = if texts.is_some() { index } else { index + 1 };
                 run = texts.unwrap_or_else(nothing);
             }
         }
         if run.iter().any(|text| text.bytes.len() > MAX_LENGTH) {
             whole = false;
-            add(usable(std::mem::replace(&mut run, nothing())), run_from);
+            add(usable(std::mem::replace(&mut run, nothing()), escapes), run_from);
             run_from = index + 1;
         }
     }
     if whole {
         (Known { texts: Some(run), best: None }, sets)
     } else {
-        add(usable(run), run_from);
+        add(usable(run, escapes), run_from);
         (Known::nothing(), sets)
     }
 }
@@ -303,12 +356,13 @@ fn product(left: &[Literal], right: &[Literal]) -> Vec<Literal> {
 
 /// The rarest piece of each text without the bytes that JSON and logrus escape, so that a literal is also found in a line
 /// whose quotes are escaped.
-fn usable(texts: Vec<Literal>) -> Option<Vec<Literal>> {
+fn usable(texts: Vec<Literal>, escapes: Escapes) -> Option<Vec<Literal>> {
     let mut pieces = Vec::with_capacity(texts.len());
     for text in texts {
         let mut best: Option<(u32, Literal)> = None;
         let mut start = 0;
-        let escaped = |byte: &u8| matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=31);
+        let escaped =
+            |byte: &u8| escapes == Escapes::Json && matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0..=31);
         for piece in text.bytes.split(escaped) {
             let range = start..start + piece.len();
             start = range.end + 1;
@@ -333,7 +387,8 @@ fn better(left: Option<Vec<Literal>>, right: Option<Vec<Literal>>) -> Option<Vec
     }
 }
 
-/// How rare a text is in logs, larger is rarer. Grows with the length, less what stands in nearly every log.
+/// How rare a text is in logs, larger is rarer. Grows with the length, less what stands in nearly every log, and less what
+/// shorter texts cost (`prefilter`).
 pub(crate) fn rarity(text: &[u8]) -> u32 {
     static FINDERS: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| COMMON.iter().map(Finder::new).collect());
     let mut rank = (text.len() as u32).min(32) * 4;
@@ -342,7 +397,7 @@ pub(crate) fn rarity(text: &[u8]) -> u32 {
             rank = rank.saturating_sub(common.needle().len() as u32 * 3);
         }
     }
-    rank
+    if text.len() < CHEAP { rank / 4 } else { rank }
 }
 
 #[cfg(test)]

@@ -337,13 +337,7 @@ fn is_for(scanner: &Scanner, role: &Role, head: &Head, certain: Option<&Program>
 
 /// What a regex sees of the line: all of it, or what is around the literal; parts of a CRI line are joined. And where that
 /// begins.
-fn window(
-    text: &[u8],
-    bounds: Bounds,
-    at: usize,
-    length: usize,
-    is_cri: bool,
-) -> (std::borrow::Cow<'_, [u8]>, usize) {
+fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -> (std::borrow::Cow<'_, [u8]>, usize) {
     let mut from = bounds.from.max(at.saturating_sub(REACH));
     let mut to = bounds.to.min(at + length + REACH);
     let mut parts = 1;
