@@ -1,11 +1,15 @@
 //! What a thread does with a block: candidates, their lines, the regexes, and the line's head.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use memchr::memmem::Finder;
+use regex_automata::hybrid::dfa::Cache;
 
 use super::aggregate::{Captures, Program};
 use super::feed::{Block, REACH};
 use super::format::{cri, json};
+use super::gate::Told;
 use super::line;
 use super::pattern::Matcher;
 use super::prefilter::Candidate;
@@ -29,6 +33,8 @@ const TAIL_LINES: usize = 16;
 const LAST_TAIL_LINES: usize = 4000;
 /// JSON within JSON is as deep as escapes go.
 const ESCAPE_DEPTH: usize = 2;
+/// A line that says no so often at a gate is given to the pattern, once.
+const GATES: u8 = 16;
 
 /// A line that a matcher matched.
 #[derive(Debug, Clone)]
@@ -70,15 +76,40 @@ struct Head {
     own: Program,
     /// The line names its program, even if by a name that could be anyone's.
     is_named: bool,
-    /// A part of a message, or the end of one.
+}
+
+/// The line that candidates are in, and what was found out about it so far.
+struct Current {
+    bounds: Bounds,
+    head: Option<Head>,
+    /// A part of a container's message, or the end of one.
     is_cri: bool,
+    /// What was seen of the line, and that with its escapes taken away, once and twice.
+    escapes: Option<(usize, usize, Vec<Vec<u8>>)>,
+}
+
+/// Up to which place a matcher is done with a line.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    /// The line's place in the log.
+    line: u64,
+    /// From here on a try is worth it again.
+    next: usize,
+    /// How often its gate said no.
+    gates: u8,
+}
+
+impl Tried {
+    const NOTHING: Tried = Tried { line: u64::MAX, next: 0, gates: 0 };
 }
 
 pub(crate) struct Worker<'s> {
     scanner: &'s Scanner,
     candidates: Vec<Candidate>,
-    /// By matcher: the line that it was last tried on, and from which place on in it a try is worth it again.
-    tried: Vec<(u64, usize)>,
+    /// By matcher.
+    tried: Vec<Tried>,
+    /// By matcher: what its gate remembers.
+    gates: Vec<Option<Box<Cache>>>,
     names: HashMap<Vec<u8>, Program>,
     /// By matcher: what it captured, by the text that matched.
     captures: Vec<HashMap<Box<[u8]>, Captures>>,
@@ -89,7 +120,8 @@ impl<'s> Worker<'s> {
         Worker {
             scanner,
             candidates: Vec::new(),
-            tried: vec![(u64::MAX, 0); scanner.matchers.len()],
+            tried: vec![Tried::NOTHING; scanner.matchers.len()],
+            gates: (0..scanner.matchers.len()).map(|_| None).collect(),
             names: HashMap::new(),
             captures: vec![HashMap::new(); scanner.matchers.len()],
         }
@@ -105,35 +137,66 @@ impl<'s> Worker<'s> {
         let text = &bytes[..block.end];
         let hint: Program = attribution.map(|attribution| attribution.program.as_str().into());
         let is_certain = attribution.is_some_and(|attribution| attribution.certain);
-        let mut line: Option<(Bounds, Option<Head>)> = None;
+        let mut line: Option<Current> = None;
         let (mut counted, mut lines) = (block.start, 0u64);
         for candidate in &candidates {
             let at = candidate.start as usize;
-            if !line.as_ref().is_some_and(|(bounds, _)| (bounds.from..bounds.to).contains(&at)) {
-                line = Some((bounds(text, block, at), None));
+            if !line.as_ref().is_some_and(|line| (line.bounds.from..line.bounds.to).contains(&at)) {
+                let bounds = bounds(text, block, at);
+                let is_cri = is_cri(beginning(text, block, bounds));
+                line = Some(Current { bounds, head: None, is_cri, escapes: None });
             }
-            let Some((bounds, head)) = &mut line else { continue };
+            let Some(Current { bounds, head, is_cri, escapes }) = &mut line else { continue };
             let length = self.scanner.prefilter.literal(candidate.literal).len();
-            let whole = bounds.to - bounds.from <= 2 * REACH;
+            let is_whole = bounds.to - bounds.from <= 2 * REACH;
+            let (window, window_from) =
+                window(&text[block.start..], bounds.moved(block.start), at - block.start, length, *is_cri);
+            let place = (at - block.start).checked_sub(window_from);
             let users = self.scanner.users.get(candidate.literal as usize);
-            for &matcher in users.into_iter().flatten() {
+            for &(matcher, before) in users.into_iter().flatten() {
                 let (Some((regex, role)), Some(tried)) =
                     (self.scanner.matchers.get(matcher as usize), self.tried.get_mut(matcher as usize))
                 else {
                     continue;
                 };
-                if tried.0 == bounds.start && at < tried.1 {
+                if tried.line != bounds.start {
+                    *tried = Tried { line: bounds.start, ..Tried::NOTHING };
+                }
+                if at < tried.next {
                     continue;
                 }
-                *tried = (bounds.start, if whole { usize::MAX } else { at + REACH / 2 });
+                let told = match (&window, place, before, regex.gate()) {
+                    // A joined line has other places.
+                    (std::borrow::Cow::Borrowed(window), Some(place), Some(before), Some(gate))
+                        if tried.gates < GATES =>
+                    {
+                        let cache = self.gates[matcher as usize].get_or_insert_with(|| Box::new(gate.cache()));
+                        gate.tell(cache, window, place, before.into())
+                    }
+                    _ => Told::Perhaps,
+                };
+                if told == Told::No {
+                    tried.gates += 1;
+                    continue;
+                }
+                tried.next = if is_whole { usize::MAX } else { at + REACH / 2 };
+                tried.gates = 0;
                 let head = head.get_or_insert_with(|| read_head(&mut self.names, text, block, *bounds));
                 if !is_for(self.scanner, role, head, is_certain.then_some(&hint)) {
                     continue;
                 }
-                let window = window(&text[block.start..], bounds.moved(block.start), at - block.start, length, head);
                 let remembered = &mut self.captures[matcher as usize];
-                let Some(captures) = capture(remembered, regex, &window) else { continue };
-                tried.1 = usize::MAX;
+                let mut captures = if told == Told::Perhaps { capture(remembered, regex, &window) } else { None };
+                if captures.is_none() {
+                    let seen = (window_from, window_from + window.len());
+                    let plain = match escapes {
+                        Some((from, to, plain)) if (*from, *to) == seen => plain,
+                        _ => &mut escapes.insert((seen.0, seen.1, unescaped(&window))).2,
+                    };
+                    captures = plain.iter().find_map(|plain| capture(remembered, regex, plain));
+                }
+                let Some(captures) = captures else { continue };
+                tried.next = usize::MAX;
                 if counted < bounds.from {
                     lines += memchr::memchr_iter(b'\n', &bytes[counted..bounds.from]).count() as u64;
                     counted = bounds.from;
@@ -150,7 +213,7 @@ impl<'s> Worker<'s> {
             }
         }
         // The next block may be another log's.
-        self.tried.iter_mut().for_each(|tried| tried.0 = u64::MAX);
+        self.tried.fill(Tried::NOTHING);
         self.candidates = candidates;
         if counted < block.count_to {
             lines += memchr::memchr_iter(b'\n', &bytes[counted..block.count_to]).count() as u64;
@@ -212,18 +275,30 @@ fn known_name(names: &mut HashMap<Vec<u8>, Program>, name: &[u8]) -> Program {
     program
 }
 
-fn read_head(names: &mut HashMap<Vec<u8>, Program>, text: &[u8], block: &Block, bounds: Bounds) -> Head {
-    let beginning = match &block.long {
-        Some(long) if bounds.is_piece => &*long.head,
+/// The line's first bytes, which may have been in another block.
+fn beginning<'t>(text: &'t [u8], block: &'t Block, bounds: Bounds) -> &'t [u8] {
+    match &block.long {
+        Some(long) if bounds.is_piece => &long.head,
         _ => &text[bounds.from..bounds.to],
-    };
-    let parsed = line::parse(beginning);
+    }
+}
+
+fn is_cri(beginning: &[u8]) -> bool {
+    static STREAMS: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| [Finder::new(b" stderr "), Finder::new(b" stdout ")]);
+    // It begins with a date, and may be quoted.
+    let first = beginning.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'>' | b'|'));
+    first.is_some_and(u8::is_ascii_digit)
+        && beginning
+            .get(..64.min(beginning.len()))
+            .is_some_and(|head| STREAMS.iter().any(|stream| stream.find(head).is_some()))
+}
+
+fn read_head(names: &mut HashMap<Vec<u8>, Program>, text: &[u8], block: &Block, bounds: Bounds) -> Head {
+    let parsed = line::parse(beginning(text, block, bounds));
     let own = parsed.program.and_then(|name| known_name(names, name));
-    let is_cri = beginning.get(..64.min(beginning.len())).is_some_and(|head| {
-        memchr::memmem::find(head, b" stderr ").or_else(|| memchr::memmem::find(head, b" stdout ")).is_some()
-    });
     let time = parsed.time.and_then(|raw| block.clock.resolve(raw));
-    Head { time, own, is_named: parsed.program.is_some(), is_cri }
+    Head { time, own, is_named: parsed.program.is_some() }
 }
 
 /// The time of the nearest line before that has one.
@@ -260,12 +335,13 @@ fn is_for(scanner: &Scanner, role: &Role, head: &Head, certain: Option<&Program>
     }
 }
 
-/// What a regex sees of the line: all of it, or what is around the literal; parts of a CRI line are joined.
-fn window<'t>(text: &'t [u8], bounds: Bounds, at: usize, length: usize, head: &Head) -> std::borrow::Cow<'t, [u8]> {
+/// What a regex sees of the line: all of it, or what is around the literal; parts of a CRI line are joined. And where that
+/// begins.
+fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -> (std::borrow::Cow<'_, [u8]>, usize) {
     let mut from = bounds.from.max(at.saturating_sub(REACH));
     let mut to = bounds.to.min(at + length + REACH);
     let mut parts = 1;
-    if head.is_cri && !bounds.is_piece {
+    if is_cri && !bounds.is_piece {
         let partial = |from: usize, to: usize| text.get(from..to).is_some_and(|line| line::parse(line).partial);
         // Forward while lines are parts, backward while the one before is one.
         let mut end = (bounds.from, bounds.to);
@@ -286,25 +362,24 @@ fn window<'t>(text: &'t [u8], bounds: Bounds, at: usize, length: usize, head: &H
         }
     }
     let line = text[from..to].strip_suffix(b"\r").unwrap_or(&text[from..to]);
-    if parts > 1 { cri::join(line).into() } else { line.into() }
+    (if parts > 1 { cri::join(line).into() } else { line.into() }, from)
 }
 
-/// Tries the regex on the line as it stands, then with its escapes taken away; the captured values when it matches.
-fn capture(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, line: &[u8]) -> Option<Captures> {
-    if let Some(captures) = capture_plain(remembered, matcher, line) {
-        return Some(captures);
-    }
-    let mut escaped = std::borrow::Cow::Borrowed(line);
+/// The line with its escapes taken away, once, twice, as far as it has any.
+fn unescaped(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
     for _ in 0..ESCAPE_DEPTH {
-        escaped = json::unescape(&escaped)?.into();
-        if let Some(captures) = capture_plain(remembered, matcher, &escaped) {
-            return Some(captures);
-        }
+        let Some(plain) = json::unescape(all.last().map_or(line, Vec::as_slice)) else { break };
+        all.push(plain);
     }
-    None
+    all
 }
 
-fn capture_plain(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, line: &[u8]) -> Option<Captures> {
+/// The captured values when the pattern matches the line.
+fn capture(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, line: &[u8]) -> Option<Captures> {
+    if !matcher.has_all(line) {
+        return None;
+    }
     let regex = matcher.regex()?;
     if matcher.groups.is_empty() {
         return regex.is_match(line).then(Captures::default);

@@ -1,8 +1,8 @@
 //! The log engine: every pattern of every rule in one pass over each log.
 //!
 //! Each pattern has texts that its matches contain (`literals`). `prefilter` finds those at near the speed of reading;
-//! only around them lines are looked for, the one pattern's regex is tried, and the line's head is read for its time and
-//! program (`line`, `format`). `feed` cuts a stream of any size and line length into blocks that threads take in
+//! only around them lines are looked for, what has to follow the text is tried there (`gate`), then the one pattern's regex,
+//! and the line's head is read for its time and program (`line`, `format`). `feed` cuts a stream of any size and line length into blocks that threads take in
 //! turn, and `aggregate` folds the matches, in the order of the log, to one hit for each rule, program and captured
 //! values, with what a card says is normal left out.
 
@@ -11,6 +11,7 @@ mod background;
 mod decompress;
 mod feed;
 pub mod format;
+mod gate;
 pub mod line;
 mod literals;
 mod matching;

@@ -1,11 +1,14 @@
 //! What a card gives for each log pattern, and what a scanner makes of it.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
+use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::literals::{self, Literal};
+use super::gate::Gate;
+use super::literals::{self, Literal, Parsed};
 
 /// A regex may compile to this many bytes; a pattern that needs more is refused.
 const REGEX_SIZE_LIMIT: usize = 1 << 20;
@@ -52,6 +55,10 @@ pub(crate) struct Matcher {
     pub source: String,
     pub literals: Vec<Literal>,
     pub groups: Vec<String>,
+    /// Texts that a match contains too; see [`Parsed::also`].
+    also: Vec<Vec<Finder<'static>>>,
+    gate_range: Option<Range<u32>>,
+    gate: OnceLock<Option<Gate>>,
     regex: OnceLock<Option<Regex>>,
 }
 
@@ -63,8 +70,9 @@ impl fmt::Debug for Matcher {
 
 impl Matcher {
     pub fn new(source: &str) -> Result<Matcher, String> {
-        let parsed = literals::parse(source).map_err(|error| format!("no valid regex: {error}"))?;
-        let literals = parsed.required.ok_or_else(|| {
+        let Parsed { required, gate, also, groups } =
+            literals::parse(source).map_err(|error| format!("no valid regex: {error}"))?;
+        let literals = required.ok_or_else(|| {
             "each match could be different in every byte; give it a fixed text of 6 bytes or more".to_owned()
         })?;
         if let Some(short) = literals.iter().find(|literal| literal.bytes.len() < MIN_LITERAL) {
@@ -75,7 +83,27 @@ impl Matcher {
                 short.bytes.len()
             ));
         }
-        Ok(Matcher { source: source.to_owned(), literals, groups: parsed.groups, regex: OnceLock::new() })
+        let finder = |text: &Vec<u8>| Finder::new(text).into_owned();
+        Ok(Matcher {
+            source: source.to_owned(),
+            literals,
+            groups,
+            also: also.iter().map(|texts| texts.iter().map(finder).collect()).collect(),
+            gate_range: gate,
+            gate: OnceLock::new(),
+            regex: OnceLock::new(),
+        })
+    }
+
+    /// What has to match at a literal, when something has to.
+    pub fn gate(&self) -> Option<&Gate> {
+        let range = self.gate_range.as_ref()?;
+        self.gate.get_or_init(|| Gate::new(&literals::gate(&self.source, range)?)).as_ref()
+    }
+
+    /// Whether a text has everything that a match contains.
+    pub fn has_all(&self, text: &[u8]) -> bool {
+        self.also.iter().all(|texts| texts.iter().any(|finder| finder.find(text).is_some()))
     }
 
     /// None when the compiled regex would be too large; [`Matcher::compile`] says so.

@@ -3,7 +3,8 @@
 //! A literal of at least `WINDOW + STRIDE - 1` bytes contains a gram of `WINDOW` bytes that begins at a multiple of `STRIDE`,
 //! wherever it stands. So all grams of a chosen piece of each literal are kept, and of the text only every `STRIDE`-th gram
 //! is looked up: in a bitmap, which nearly always says no, then in a table of grams, then the whole literal is compared.
-//! Letters count as equal in either case. The few literals that are too short go to a packed searcher.
+//! Letters count as equal in either case. Of a literal that is one or two bytes too short, the grams that reach over its ends
+//! by one byte are kept with every byte that can be there. The few that are shorter still go to a packed searcher.
 
 use aho_corasick::{AhoCorasick, MatchKind, packed};
 
@@ -38,8 +39,8 @@ pub(crate) struct Prefilter {
     /// Open addressing: gram, and where its uses begin and end in `uses`; an empty slot has no uses.
     slots: Vec<Slot>,
     slot_shift: u32,
-    /// Literal, and the gram's place in it.
-    uses: Vec<(u32, u16)>,
+    /// Literal, and the gram's place in it, -1 when it begins one byte before it.
+    uses: Vec<(u32, i16)>,
     has_grams: bool,
     short: Option<Short>,
 }
@@ -62,26 +63,31 @@ impl Prefilter {
         // Wide grams are rarer, long strides skip more; both need longer literals. A pass of the packed searcher costs about
         // as much as the shorter stride does.
         let shorter = |least: usize| literals.iter().filter(|literal| literal.bytes.len() < least).count();
-        let (window, stride) = match (shorter(13), shorter(11), shorter(9)) {
+        let (window, stride) = match (shorter(shortest(8, 6)), shorter(shortest(6, 6)), shorter(shortest(6, 4))) {
             (0, _, _) => (8, 6),
             (_, 0, _) => (6, 6),
             (_, _, 0) => (6, 4),
             (_, few, _) if few <= PACKED_LIMIT => (6, 6),
             _ => (6, 4),
         };
-        let least = window + stride - 1;
         let background = Background::new(window);
 
-        let mut grams: Vec<(u64, u32, u16)> = Vec::new();
+        let mut grams: Vec<(u64, u32, i16)> = Vec::new();
         let mut short = Vec::new();
         for (index, literal) in literals.iter().enumerate() {
-            if literal.bytes.len() < least {
-                short.push(index as u32);
-                continue;
-            }
-            let begin = background.rarest(&literal.bytes, window, stride);
-            for offset in begin..begin + stride {
-                grams.push((gram_at(&literal.bytes, offset, window), index as u32, offset as u16));
+            let bytes = &literal.bytes;
+            // Where the grams begin, for each place that the literal can have among those that are looked up.
+            let begin = match bytes.len().checked_sub(shortest(window, stride)) {
+                None => {
+                    short.push(index as u32);
+                    continue;
+                }
+                Some(0) => -1,
+                Some(1) => 0,
+                Some(_) => background.rarest(bytes, window, stride) as i16,
+            };
+            for offset in begin..begin + stride as i16 {
+                each_gram(bytes, offset, window, |gram| grams.push((gram, index as u32, offset)));
             }
         }
         grams.sort_unstable();
@@ -145,7 +151,7 @@ impl Prefilter {
         let text = &buffer[..(to + SLACK).min(buffer.len())];
         let bitmap = &*self.bitmap;
         let mut at = from;
-        let mask = if WINDOW == 8 { u64::MAX } else { (1 << (WINDOW * 8)) - 1 };
+        let mask = mask(WINDOW);
         let gram = |bytes: &[u8], offset: usize| -> u64 {
             let mut word = [0u8; 8];
             word.copy_from_slice(&bytes[offset..offset + 8]);
@@ -193,7 +199,8 @@ impl Prefilter {
             if known.gram == gram {
                 for &(literal, offset) in &self.uses[known.from as usize..known.to as usize] {
                     let bytes = &self.literals[literal as usize];
-                    let Some(start) = at.checked_sub(offset.into()).filter(|start| *start >= from) else { continue };
+                    let start = at.checked_add_signed(-isize::from(offset)).filter(|start| *start >= from);
+                    let Some(start) = start else { continue };
                     let end = start + bytes.len();
                     if end <= to && text[start..end].eq_ignore_ascii_case(bytes) {
                         found.push(Candidate { start: start as u32, literal });
@@ -293,13 +300,39 @@ fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
+/// Shorter literals have no gram that is known but for one byte wherever they stand.
+const fn shortest(window: usize, stride: usize) -> usize {
+    window + stride - 3
+}
+
+/// The gram at a place of a literal, or all that it can be when one byte of it is outside.
+fn each_gram(bytes: &[u8], offset: i16, window: usize, mut each: impl FnMut(u64)) {
+    let known = |from: usize| gram_at(bytes, from, window);
+    // Bytes count as equal when they differ in the bit of letters' case.
+    let others = || (0..=u8::MAX).filter(|byte| byte & 0x20 != 0).map(u64::from);
+    match usize::try_from(offset) {
+        Err(_) => {
+            let rest = known(0) << 8 & mask(window);
+            others().for_each(|other| each(rest | other));
+        }
+        Ok(from) if from + window > bytes.len() => {
+            let rest = known(from) & mask(bytes.len() - from);
+            others().for_each(|other| each(rest | other << ((bytes.len() - from) * 8)));
+        }
+        Ok(from) => each(known(from)),
+    }
+}
+
+fn mask(window: usize) -> u64 {
+    if window >= 8 { u64::MAX } else { (1 << (window * 8)) - 1 }
+}
+
 fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
     let mut word = [0u8; 8];
     for (into, byte) in word.iter_mut().zip(bytes.iter().skip(offset).take(window)) {
         *into = byte | 0x20;
     }
-    let mask = if window == 8 { u64::MAX } else { (1 << (window * 8)) - 1 };
-    u64::from_le_bytes(word) & mask
+    u64::from_le_bytes(word) & mask(window)
 }
 
 /// How often grams occur in ordinary logs, by a hash of them: two that share one count as more frequent than they are.
@@ -342,7 +375,7 @@ mod tests {
     use super::*;
 
     fn literal(text: &str) -> Literal {
-        Literal { bytes: text.to_ascii_lowercase().into_bytes(), exact: Some(text.as_bytes().to_vec()) }
+        Literal { bytes: text.to_ascii_lowercase().into_bytes(), exact: Some(text.as_bytes().to_vec()), at: None }
     }
 
     fn search(prefilter: &Prefilter, text: &[u8]) -> Vec<(u32, u32)> {
@@ -358,7 +391,11 @@ mod tests {
         let texts = [
             "short1",
             "Shorter-2",
+            "short-2",
+            "eight ch",
+            "ten chars.",
             "eleven char",
+            "twelve chars",
             "exactly 13 by",
             "cannot assign requested address",
             "assign requested",
@@ -366,10 +403,10 @@ mod tests {
         // The last setting has too many short ones for the wide window, and one whose case is not fixed.
         let mut many: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
         many.extend((0..60).map(|index| literal(&format!("filler{index:03}"))));
-        many.push(Literal { bytes: b"anycase".to_vec(), exact: None });
+        many.push(Literal { bytes: b"anycase".to_vec(), exact: None, at: None });
         let few: Vec<Literal> = texts.iter().map(|text| literal(text)).collect();
         let of_length = |least: usize| few.iter().filter(|literal| literal.bytes.len() >= least).cloned().collect();
-        for literals in [of_length(13), of_length(11), of_length(9), few.clone(), many] {
+        for literals in [of_length(13), of_length(11), of_length(9), of_length(7), few.clone(), many] {
             let prefilter = Prefilter::new(&literals);
             for (index, known) in literals.iter().enumerate() {
                 for before in 0..40 {

@@ -156,8 +156,8 @@ pub struct Scanner {
     /// Canonical names of the programs that a pattern is for.
     pub(crate) components: Vec<Vec<String>>,
     pub(crate) prefilter: Prefilter,
-    /// By literal: the matchers that have it.
-    pub(crate) users: Vec<Vec<u32>>,
+    /// By literal: the matchers that have it, and where it stands in what their gate matches.
+    pub(crate) users: Vec<Vec<(u32, Option<u16>)>>,
 }
 
 impl Scanner {
@@ -196,13 +196,14 @@ impl Scanner {
                 matchers.push((matcher, Role::Start(program.map(Arc::from))));
             }
         }
-        let mut literals: BTreeMap<Literal, Vec<u32>> = BTreeMap::new();
+        let mut literals: BTreeMap<Literal, Vec<(u32, Option<u16>)>> = BTreeMap::new();
         for (index, (matcher, _)) in matchers.iter().enumerate() {
             for literal in &matcher.literals {
-                literals.entry(literal.clone()).or_default().push(index as u32);
+                let text = Literal { at: None, ..literal.clone() };
+                literals.entry(text).or_default().push((index as u32, literal.at));
             }
         }
-        let (literals, users): (Vec<Literal>, Vec<Vec<u32>>) = literals.into_iter().unzip();
+        let (literals, users): (Vec<Literal>, Vec<_>) = literals.into_iter().unzip();
         let canonical = |name: &String| program::canonical(name).map_or_else(|| name.clone(), |name| name.into_owned());
         let components = patterns.iter().map(|pattern| pattern.components.iter().map(canonical).collect()).collect();
         Ok(Scanner { prefilter: Prefilter::new(&literals), patterns, matchers, components, users })
