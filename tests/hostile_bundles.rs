@@ -247,6 +247,9 @@ fn a_full_disk_leaves_the_old_file() {
         .output()
         .expect("the program runs");
     assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("there is no directory") && error.contains("no/such/directory"), "{error}");
+    assert!(!error.contains("still there"), "nothing was: {error}");
     let output = Command::new("sh")
         .args(["-c", "ulimit -f 8; exec \"$0\" collect \"$1\" -o \"$2\""])
         .args([env!("CARGO_BIN_EXE_k8sdoctor"), &tree().display().to_string(), &path.display().to_string()])

@@ -24,6 +24,7 @@ fn page_of(run: &Run) -> String {
         report: &report,
         certificates: &run.report.certificates,
         topology: run.topology.as_ref(),
+        events: &run.events,
         language: Language::English,
         hidden: 0,
     })
@@ -222,6 +223,7 @@ fn nothing_of_a_hosts_text_runs() {
         report: &report,
         certificates: &certificates,
         topology: Some(&topology),
+        events: &events,
         language: Language::English,
         hidden: 0,
     };

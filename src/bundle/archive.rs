@@ -1,6 +1,7 @@
 //! The content of an archive by name, whatever the archive says. Nothing is extracted: entries go to a spool, links are
 //! kept as texts, and an entry that no honest archive of a host has is refused, told and passed over.
 
+mod folder;
 mod tar_file;
 mod unpack;
 mod zip_file;
@@ -10,8 +11,9 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::spool::{Piece, Spool};
-use crate::source::FileKind;
+use crate::source::{FileKind, SourceRef};
 
+pub use folder::open_folder;
 pub use unpack::open_file;
 
 /// What an archive may be at most; beyond it the rest is left out and the archive counts as damaged.
@@ -56,6 +58,8 @@ pub enum Node {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileNode {
     pub pieces: Vec<Piece>,
+    /// The path and size of a file that is read where it stands, in an archive that somebody unpacked.
+    pub outside: Option<(String, u64)>,
     /// Permission bits.
     pub mode: u32,
     pub uid: u32,
@@ -66,7 +70,8 @@ pub struct FileNode {
 
 impl FileNode {
     pub fn size(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.length).sum()
+        let outside = self.outside.as_ref().map_or(0, |(_, size)| *size);
+        self.pieces.iter().map(|piece| piece.length).sum::<u64>() + outside
     }
 }
 
@@ -78,7 +83,7 @@ pub struct Refusal {
 }
 
 /// An archive's content. Names have no leading slash and no `.` or `..` in them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Archive {
     pub nodes: BTreeMap<String, Node>,
     /// The first of them.
@@ -88,6 +93,14 @@ pub struct Archive {
     /// Why the archive's end was not reached.
     pub damage: Option<String>,
     spool: Arc<Spool>,
+    /// Where it was unpacked to.
+    folder: Option<SourceRef>,
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Archive").field("nodes", &self.nodes.len()).finish_non_exhaustive()
+    }
 }
 
 impl Archive {
@@ -110,7 +123,13 @@ impl Archive {
 
     /// A file's content as a stream.
     pub fn open(&self, file: &FileNode) -> Box<dyn Read + Send> {
-        Box::new(self.spool.open(file.pieces.clone()))
+        match (&file.outside, &self.folder) {
+            (Some((path, _)), Some(folder)) => match folder.open(path) {
+                Ok(content) => content,
+                Err(error) => Box::new(Failing(Some(error.to_string()))),
+            },
+            _ => Box::new(self.spool.open(file.pieces.clone())),
+        }
     }
 
     /// A file's first `limit` bytes; none when it cannot be read.
@@ -130,6 +149,15 @@ impl Archive {
                 (!rest.is_empty() && !rest.contains('/')).then_some((rest, node))
             },
         )
+    }
+}
+
+/// A file that is gone since it was listed.
+struct Failing(Option<String>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other(self.0.take().unwrap_or_else(|| "it cannot be read".to_owned())))
     }
 }
 

@@ -21,6 +21,14 @@ type Recognize = fn(&str, &Arc<Archive>) -> Vec<SourceRef>;
 const TOOLS: &[Recognize] =
     &[sosreport::hosts, troubleshoot::hosts, must_gather::hosts, kind::hosts, plain::hosts, cluster_dump::hosts];
 
+pub(super) use pods::NOWHERE;
+
+/// The hosts of what a tool made, which is known by more than a host's directories.
+pub fn hosts_of_tools(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
+    let tools = [sosreport::hosts, troubleshoot::hosts, must_gather::hosts, kind::hosts, cluster_dump::hosts];
+    tools.iter().map(|recognize| recognize(label, archive)).find(|hosts| !hosts.is_empty()).unwrap_or_default()
+}
+
 /// The hosts of an archive that is no bundle of ours; none when it holds nothing of a host.
 pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
     TOOLS.iter().map(|recognize| recognize(label, archive)).find(|hosts| !hosts.is_empty()).unwrap_or_default()

@@ -29,7 +29,12 @@ pub fn hosts(label: &str, file: File) -> Result<Vec<SourceRef>, SourceError> {
     let own: Vec<String> = own_directories(&archive).take(1000).map(str::to_owned).collect();
     for root in &own {
         let label = if own.len() == 1 { label.to_owned() } else { format!("{label}/{root}") };
-        hosts.push(bundle(label, &archive, root)?);
+        match bundle(label.clone(), &archive, root) {
+            Ok(host) => hosts.push(host),
+            // Of several hosts the others are judged, and of this one it is told why it is not.
+            Err(error) if own.len() > 1 => hosts.push(unread(label, &archive, &error)),
+            Err(error) => return Err(error),
+        }
     }
     if hosts.is_empty() {
         hosts = foreign::hosts(label, &archive);
@@ -50,6 +55,11 @@ pub fn hosts(label: &str, file: File) -> Result<Vec<SourceRef>, SourceError> {
             "give a bundle of `k8sdoctor collect`, a sosreport, a support bundle, or an archive of etc/, proc/ and var/"
                 .to_owned(),
     })
+}
+
+/// The hosts of a folder that another tool wrote; none when it is no such folder.
+pub fn hosts_of_folder(label: &str, folder: SourceRef) -> Vec<SourceRef> {
+    foreign::hosts_of_tools(label, &Arc::new(archive::open_folder(folder, Limits::default())))
 }
 
 /// Directories that hold a bundle of ours.
@@ -155,6 +165,12 @@ fn bundle(label: String, archive: &Arc<Archive>, root: &str) -> Result<SourceRef
         Err(why) => recording.left_out.push(("probes".to_owned(), why)),
     }
     Ok(Arc::new(BundleSource::new(label, Arc::clone(archive), files, answers, recording)))
+}
+
+/// A host of an archive of which nothing is known but why.
+fn unread(label: String, archive: &Arc<Archive>, error: &SourceError) -> SourceRef {
+    let recording = Recording { incomplete: Some(error.to_string()), ..Recording::unknown() };
+    Arc::new(ArchiveSource::new(label, Arc::clone(archive), foreign::NOWHERE).picked().with_recording(recording))
 }
 
 /// What of the archive was not taken, for the report.

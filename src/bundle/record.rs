@@ -59,23 +59,37 @@ impl Default for CollectOptions {
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    #[error("{path}: {why}; what was there before is still there")]
-    Write { path: String, why: String },
+    #[error("{path}: {why}{}", if *.keeps_old { "; what was there before is still there" } else { "" })]
+    Write {
+        path: String,
+        why: String,
+        /// Whether there was a file, which is still there.
+        keeps_old: bool,
+    },
     #[error("nothing of the host could be read within the time limit")]
     Nothing,
 }
 
 /// Records the host behind `source` into a new file at `path`, which replaces an old one only when it is whole.
 pub fn to_file(source: SourceRef, path: &Path, options: &CollectOptions) -> Result<Summary, CollectError> {
-    let failed = |error: std::io::Error| CollectError::Write { path: path.display().to_string(), why: why(&error) };
+    let keeps_old = std::fs::symlink_metadata(path).is_ok();
+    let failed = |error: std::io::Error| CollectError::Write {
+        path: path.display().to_string(),
+        why: why(&error, path),
+        keeps_old,
+    };
     let file = AtomicFile::create(path).map_err(failed)?;
     let (file, summary) = to_writer(source, file, options).map_err(failed)?;
     file.commit().map_err(failed)?;
     Ok(summary)
 }
 
-fn why(error: &std::io::Error) -> String {
+fn why(error: &std::io::Error, path: &Path) -> String {
     match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            format!("there is no directory {}", parent.unwrap_or(Path::new(".")).display())
+        }
         std::io::ErrorKind::StorageFull => {
             "no space left on the disk; give -o on another one, or --max-size".to_owned()
         }

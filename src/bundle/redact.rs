@@ -8,6 +8,7 @@ mod csv;
 mod encoded;
 mod json;
 mod key_block;
+mod marks;
 mod names;
 mod shapes;
 mod state;

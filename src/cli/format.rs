@@ -107,6 +107,7 @@ pub fn render(run: &Run, format: Format, look: Look) -> Result<String, CliError>
             report: &report,
             certificates: &run.report.certificates,
             topology: run.topology.as_ref(),
+            events: &run.events,
             language: look.language,
             hidden: look.hidden,
         })),

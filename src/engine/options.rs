@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::collect::TextFile;
 use crate::engine::card::Phase;
+use crate::engine::timeline::Event;
 use crate::engine::{CardSet, Language};
 use crate::facts::expected::Expected;
 use crate::facts::topology::map::Topology;
@@ -33,7 +34,7 @@ pub struct RunOptions {
     pub language: Language,
     /// Only the rules of this phase; preflight judges a host that is no node yet.
     pub phase: Option<Phase>,
-    /// Whether the run also gives the map of the cluster.
+    /// Whether the run also gives the map of the cluster, and all events of the logs.
     pub map: bool,
     /// What a configuration says of rules and components, by name; a rule's own entry counts before its component's.
     pub rules: BTreeMap<String, RuleSetting>,
@@ -85,4 +86,6 @@ pub struct Run {
     pub cards: Arc<CardSet>,
     /// When the options asked for it.
     pub topology: Option<Topology>,
+    /// What the logs tell, by time, whether it is a finding or not; when the options asked for it.
+    pub events: Vec<Event>,
 }

@@ -9,11 +9,12 @@ use super::card::{Card, Detect};
 use super::card_set::{CardError, CardSet};
 use super::judge::judge;
 pub use super::options::{RuleSetting, Run, RunOptions};
-use crate::collect::{host, own_cards};
+use super::timeline;
+use crate::collect::{host, logs, own_cards};
 use crate::facts::expected::Expected;
 use crate::facts::topology::map::{self, roles};
 use crate::facts::{Cluster, Host};
-use crate::logs::{LogPattern, PatternError, ScanOptions, Scanner};
+use crate::logs::{LogPattern, Moment, PatternError, ScanOptions, Scanner, TimelineFold};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
 use crate::rules::Context;
 use crate::source::{SourceError, SourceRef};
@@ -70,8 +71,10 @@ pub fn run(options: &RunOptions) -> Result<Run, RunError> {
 }
 
 fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: Timestamp) -> Result<Run, RunError> {
-    let (cluster, unopened) = gather_with(scanner, options, began)?;
+    let Gathered { cluster, unopened, moments } = gather_with(scanner, options, began)?;
     let at = cluster.at;
+    let moments = cluster.hosts.iter().zip(moments);
+    let events = timeline::events_of(cards, moments.map(|(host, moments)| (host.name.as_str(), &host.logs, moments)));
     let context =
         Context { cluster: &cluster, kubernetes_version: options.kubernetes_version.as_deref(), phase: options.phase };
     let judged = judge(cards, &context);
@@ -93,25 +96,30 @@ fn check(options: &RunOptions, cards: &Arc<CardSet>, scanner: &Scanner, began: T
     let topology = options.map.then(|| map::of(&cluster));
     // Detectors look into the texts for what a command has to change there.
     let texts = cluster.hosts.into_iter().map(|host| (host.name, host.texts)).collect();
-    Ok(Run { report, texts, cards: Arc::clone(cards), topology })
+    Ok(Run { report, texts, cards: Arc::clone(cards), topology, events })
 }
 
 /// The facts of the hosts, without their logs, and nothing judged; and the sources that could not be opened.
 pub fn gather(options: &RunOptions) -> Result<(Cluster, Vec<Unopened>), RunError> {
     let none = Scanner::new(Vec::new()).map_err(patterns_error)?;
-    gather_with(&none, options, crate::collect::now())
+    let gathered = gather_with(&none, options, crate::collect::now())?;
+    Ok((gathered.cluster, gathered.unopened))
+}
+
+/// What judging needs.
+struct Gathered {
+    cluster: Cluster,
+    unopened: Vec<Unopened>,
+    /// What the logs tell, of each host; empty when the options do not ask for it.
+    moments: Vec<Vec<Moment>>,
 }
 
 /// `began` is what dates are judged against when neither the user nor the evidence says when.
-fn gather_with(
-    scanner: &Scanner,
-    options: &RunOptions,
-    began: Timestamp,
-) -> Result<(Cluster, Vec<Unopened>), RunError> {
+fn gather_with(scanner: &Scanner, options: &RunOptions, began: Timestamp) -> Result<Gathered, RunError> {
     let (sources, unopened) = open(options)?;
     let at = options.at.or_else(|| taken_at(&sources)).unwrap_or(began);
     let names: Vec<String> = sources.iter().map(|source| source.label().to_owned()).collect();
-    let mut hosts = collect(sources, scanner, options, at);
+    let (mut hosts, moments): (Vec<Host>, _) = collect(sources, scanner, options, at).into_iter().unzip();
     make_names_distinct(&mut hosts, &names);
     if let Some(version) = &options.kubernetes_version {
         let components = hosts.iter_mut().flat_map(|host| &mut host.components);
@@ -127,7 +135,7 @@ fn gather_with(
         let roles = options.roles.get(&host.name).cloned().unwrap_or_default();
         host.expected = Expected { roles, ..options.expected.clone() };
     }
-    Ok((Cluster { hosts, at }, unopened))
+    Ok(Gathered { cluster: Cluster { hosts, at }, unopened, moments })
 }
 
 /// The cards of this run: the program's own, a user's, less those that `--only` leaves out.
@@ -206,7 +214,12 @@ fn taken_at(sources: &[SourceRef]) -> Option<Timestamp> {
 }
 
 /// Hosts side by side, as many as there are CPUs at a time.
-fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at: Timestamp) -> Vec<Host> {
+fn collect(
+    sources: Vec<SourceRef>,
+    scanner: &Scanner,
+    options: &RunOptions,
+    at: Timestamp,
+) -> Vec<(Host, Vec<Moment>)> {
     // On the live host the collector itself looks back a day and no more, unless the user says otherwise.
     let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
     let host_options = host::HostOptions { scan, probe_deadline: options.probe.then_some(options.timeout), at };
@@ -219,7 +232,10 @@ fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at:
                 .map(|source| {
                     let source = Arc::clone(source);
                     let host_options = &host_options;
-                    scope.spawn(move || host::collect(source, scanner, host_options))
+                    scope.spawn(move || match options.map {
+                        true => with_moments(source, scanner, host_options),
+                        false => (host::collect(source, scanner, host_options), Vec::new()),
+                    })
                 })
                 .collect();
             running.into_iter().map(|host| host.join()).collect::<Vec<_>>()
@@ -233,6 +249,15 @@ fn collect(sources: Vec<SourceRef>, scanner: &Scanner, options: &RunOptions, at:
             Err(panic) => std::panic::resume_unwind(panic),
         })
         .collect()
+}
+
+/// A host, with all that its logs tell.
+fn with_moments(source: SourceRef, scanner: &Scanner, options: &host::HostOptions) -> (Host, Vec<Moment>) {
+    let fold = TimelineFold::default();
+    let host = host::collect_with(source, options, |files, scan| {
+        logs::collect_events(files, scanner, scan, Some(&|event| fold.add(event)))
+    });
+    (host, fold.finish().0)
 }
 
 /// Two hosts of one name (cloned machines, or single files) are told apart by their sources.

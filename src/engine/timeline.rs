@@ -111,12 +111,27 @@ pub fn run(options: &RunOptions) -> Result<Timeline, RunError> {
             left_out,
         });
     }
-    // Stable: those of one host stay in their order.
+    sort(&mut events);
+    Ok(Timeline { at, hosts, unopened, events })
+}
+
+/// By time; stable: those of one host stay in their order.
+fn sort(events: &mut [Event]) {
     events.sort_by_key(|event| {
         let absolute = event.first.filter(|time| time.absolute);
         (absolute.is_none(), absolute)
     });
-    Ok(Timeline { at, hosts, unopened, events })
+}
+
+/// The events of hosts whose logs were scanned: a host's name, what was found in its logs, and their moments.
+pub(super) fn events_of<'a>(
+    cards: &CardSet,
+    hosts: impl Iterator<Item = (&'a str, &'a Logs, Vec<Moment>)>,
+) -> Vec<Event> {
+    let mut events: Vec<Event> =
+        hosts.flat_map(|(name, logs, moments)| describe_all(cards, name, moments, Some(&known(&logs.hits)))).collect();
+    sort(&mut events);
+    events
 }
 
 /// What following tells.

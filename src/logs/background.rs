@@ -30,6 +30,11 @@ pub(crate) const COMMON: &[&str] = &[
     "localhost",
 ];
 
+/// How often a text in lower case stands in ordinary logs.
+pub(crate) fn occurrences(text: &[u8]) -> usize {
+    memchr::memmem::find_iter(LINES.as_bytes(), &text.to_ascii_lowercase()).count()
+}
+
 /// Lines as healthy components write them, in lower case; pieces that occur here are chosen last.
 pub(crate) const LINES: &str = r#"
 i0127 03:10:20.581730   12904 kubelet_node_status.go:72] attempting to register node node-1

@@ -23,6 +23,8 @@ mod scan;
 mod time;
 mod timeline;
 
+pub(crate) use background::occurrences;
+pub(crate) use decompress::Ahead;
 pub use decompress::open as open_packed;
 pub use pattern::{LogPattern, PatternError};
 pub use program::{Attribution, attribute_path, canonical};

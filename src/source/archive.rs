@@ -20,6 +20,12 @@ const DEPTH_LIMIT: usize = 128;
 pub enum Stand {
     /// A file of the archive, by its name there.
     Entry(String),
+    /// A part of a file of the archive: its first byte and how many.
+    Part {
+        entry: String,
+        from: u64,
+        length: u64,
+    },
     Content(Arc<[u8]>),
 }
 
@@ -41,6 +47,7 @@ pub struct ArchiveSource {
 /// What a path leads to.
 enum Found<'a> {
     File(&'a FileNode),
+    Part(&'a FileNode, u64, u64),
     Content(&'a Arc<[u8]>),
     /// The resolved path, and what the archive says of it.
     Directory(String, Option<&'a FileNode>),
@@ -128,6 +135,9 @@ impl ArchiveSource {
         }
         match self.stands.get(resolved) {
             Some(Stand::Entry(name)) => return self.archive.file(name).map(Found::File),
+            Some(Stand::Part { entry, from, length }) => {
+                return self.archive.file(entry).map(|file| Found::Part(file, *from, *length));
+            }
             Some(Stand::Content(content)) => return Some(Found::Content(content)),
             None => {}
         }
@@ -216,7 +226,7 @@ impl ArchiveSource {
 
     fn wrong_kind(path: &str, found: &Found<'_>, wanted: &'static str) -> ReadError {
         let kind = match found {
-            Found::File(_) | Found::Content(_) => FileKind::File,
+            Found::File(_) | Found::Part(..) | Found::Content(_) => FileKind::File,
             Found::Directory(..) => FileKind::Directory,
             Found::Link(_) => FileKind::Link,
             Found::Special(kind) => *kind,
@@ -240,9 +250,13 @@ impl Source for ArchiveSource {
             Found::File(file) if file.size() > READ_LIMIT => {
                 Err(ReadError::TooLarge { path: path.to_owned(), size: file.size(), limit: READ_LIMIT })
             }
-            Found::File(file) => {
+            Found::Part(_, _, size) if size > READ_LIMIT => {
+                Err(ReadError::TooLarge { path: path.to_owned(), size, limit: READ_LIMIT })
+            }
+            Found::File(_) | Found::Part(..) => {
                 let mut content = Vec::new();
-                let mut stream = self.archive.open(file);
+                // A file beside the archive may have grown.
+                let mut stream = self.open(path)?.take(READ_LIMIT);
                 stream
                     .read_to_end(&mut content)
                     .map_err(|error| ReadError::Io { path: path.to_owned(), message: error.to_string() })?;
@@ -256,6 +270,12 @@ impl Source for ArchiveSource {
         match self.find(path, true)? {
             Found::Content(content) => Ok(Box::new(Cursor::new(Arc::clone(content)))),
             Found::File(file) => Ok(self.archive.open(file)),
+            Found::Part(file, from, length) => {
+                let mut whole = self.archive.open(file);
+                std::io::copy(&mut whole.by_ref().take(from), &mut std::io::sink())
+                    .map_err(|error| ReadError::Io { path: path.to_owned(), message: error.to_string() })?;
+                Ok(Box::new(whole.take(length)))
+            }
             other => Err(ArchiveSource::wrong_kind(path, &other, "file")),
         }
     }
@@ -292,6 +312,14 @@ impl Source for ArchiveSource {
             Found::File(file) => Metadata {
                 kind: FileKind::File,
                 size: file.size(),
+                mode: file.mode,
+                uid: file.uid,
+                gid: file.gid,
+                modified: file.modified,
+            },
+            Found::Part(file, _, length) => Metadata {
+                kind: FileKind::File,
+                size: length,
                 mode: file.mode,
                 uid: file.uid,
                 gid: file.gid,

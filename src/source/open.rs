@@ -35,6 +35,9 @@ pub fn open_all(argument: Option<&str>) -> Result<Vec<SourceRef>, SourceError> {
             None => Ok(vec![open_path(path)?]),
         };
     }
+    if let Some(hosts) = of_tool(path)? {
+        return Ok(hosts);
+    }
     if !is_host(path)? {
         let hosts = folder::hosts(path)?;
         if !hosts.is_empty() {
@@ -42,6 +45,36 @@ pub fn open_all(argument: Option<&str>) -> Result<Vec<SourceRef>, SourceError> {
         }
     }
     Ok(vec![open(argument)?])
+}
+
+/// Files and directories by which the folders of other tools are known.
+const OF_TOOLS: [&str; 6] = [
+    "kind-version.txt",
+    "nodes.json",
+    "host-collectors",
+    "cluster-resources",
+    "cluster-scoped-resources",
+    "sos_commands",
+];
+
+/// The hosts of a folder that another tool wrote, or that its archive was unpacked to; none when it is no such folder.
+fn of_tool(path: &Path) -> Result<Option<Vec<SourceRef>>, SourceError> {
+    let source = FsSource::tree(path)?;
+    let Ok(entries) = source.list("/") else { return Ok(None) };
+    let is_of_tool = |entries: &[super::Entry]| entries.iter().any(|entry| OF_TOOLS.contains(&entry.name.as_str()));
+    // must-gather has a directory for each image, and archives have one for all.
+    let inner = || {
+        entries
+            .iter()
+            .filter(|entry| entry.kind == FileKind::Directory)
+            .take(64)
+            .any(|entry| source.list(&format!("/{}", entry.name)).is_ok_and(|inner| is_of_tool(&inner)))
+    };
+    if !is_of_tool(&entries) && !inner() {
+        return Ok(None);
+    }
+    let hosts = crate::bundle::reader::hosts_of_folder(&path.display().to_string(), Arc::new(source));
+    Ok((!hosts.is_empty()).then_some(hosts))
 }
 
 /// Whether a directory is a host's root, or holds such: what programs' own folders are called (`bin`, `lib`) makes it one

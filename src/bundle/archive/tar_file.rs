@@ -32,6 +32,7 @@ pub(super) fn read(reader: impl Read, limits: Limits) -> io::Result<Archive> {
         }
         let file = FileNode {
             pieces: Vec::new(),
+            outside: None,
             mode: header.mode().unwrap_or(0o600) & 0o7777,
             uid: header.uid().ok().and_then(|id| u32::try_from(id).ok()).unwrap_or_default(),
             gid: header.gid().ok().and_then(|id| u32::try_from(id).ok()).unwrap_or_default(),

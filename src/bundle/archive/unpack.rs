@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Archive, Limits, tar_file, zip_file};
+use crate::logs::Ahead;
 
 /// What zstd may keep of a stream, as a power of two: 128 MiB, what `zstd --ultra` and `--long=27` need.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -24,10 +25,11 @@ pub fn open_file(mut file: File, limits: Limits) -> io::Result<Archive> {
     }
     let consumed = Arc::new(AtomicU64::new(0));
     let counted = Counted { inner: file, consumed: Arc::clone(&consumed) };
-    let mut reader: Box<dyn Read> = Box::new(BufReader::with_capacity(128 << 10, counted));
+    let mut reader: Box<dyn Read + Send> = Box::new(BufReader::with_capacity(128 << 10, counted));
+    let mut is_packed = false;
     for _ in 0..LAYERS {
         match layer(reader)? {
-            (next, true) => reader = next,
+            (next, true) => (reader, is_packed) = (next, true),
             (plain, false) => {
                 reader = plain;
                 break;
@@ -35,11 +37,12 @@ pub fn open_file(mut file: File, limits: Limits) -> io::Result<Archive> {
         }
     }
     let guarded = Guarded { inner: reader, produced: 0, consumed, limits, too_much: false };
-    tar_file::read(guarded, limits)
+    // What is packed is unpacked on a thread of its own, while what came of it is put away.
+    if is_packed { tar_file::read(Ahead::of(Box::new(guarded))?, limits) } else { tar_file::read(guarded, limits) }
 }
 
 /// The stream inside of what is packed (true), or the stream as it is.
-fn layer(mut reader: Box<dyn Read>) -> io::Result<(Box<dyn Read>, bool)> {
+fn layer(mut reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, bool)> {
     let mut magic = [0; 6];
     let known = read_some(&mut reader, &mut magic)?;
     let head = magic.get(..known).unwrap_or_default().to_vec();
@@ -91,7 +94,7 @@ impl Read for Counted {
 
 /// Ends a stream that grows out of all proportion to what it is made of.
 struct Guarded {
-    inner: Box<dyn Read>,
+    inner: Box<dyn Read + Send>,
     produced: u64,
     consumed: Arc<AtomicU64>,
     limits: Limits,

@@ -9,17 +9,48 @@ use crate::bundle::reader::{is_directory, text};
 use crate::source::{ArchiveSource, SourceRef, Stand};
 
 /// What commands printed, and the file of the host that it is as good as. The first that is there is taken.
-const COMMANDS: &[(&str, &str)] = &[
-    ("sos_commands/logs/journalctl_--no-pager", "/var/log/journal.txt"),
-    ("sos_commands/logs/journalctl_--no-pager_--boot", "/var/log/journal.txt"),
-    ("sos_commands/logs/journalctl_--no-pager_--catalog_--boot", "/var/log/journal.txt"),
-    ("sos_commands/kernel/dmesg", "/var/log/dmesg"),
-    ("sos_commands/kernel/dmesg_-T", "/var/log/dmesg"),
-];
+const COMMANDS: &[(&str, &str)] =
+    &[("sos_commands/kernel/dmesg", "/var/log/dmesg"), ("sos_commands/kernel/dmesg_-T", "/var/log/dmesg")];
 
 /// What `ip` printed, under the names that sos gave it over the years.
 const ADDRESSES: &[&str] = &["ip_-d_address", "ip_address", "ip_-o_addr", "ip_addr"];
 const ROUTES: &[&str] = &["ip_route_show_table_all", "ip_route"];
+
+/// How sos calls what journalctl printed; options follow, spaces as underscores.
+const JOURNAL: &str = "journalctl_--no-pager";
+
+/// The journal: the whole one, or of this boot, which the plug-in for logs takes under names that changed from release to
+/// release; without it those of the units that other plug-ins took.
+fn journals(archive: &Archive, root: &str, stands: &mut BTreeMap<String, Stand>) {
+    let commands = if root.is_empty() { "sos_commands/".to_owned() } else { format!("{root}/sos_commands/") };
+    let found = archive.nodes.range(commands.clone()..).take_while(|(name, _)| name.starts_with(&commands));
+    let mut whole: Vec<(&str, &str)> = Vec::new();
+    let mut units: Vec<(&str, &str)> = Vec::new();
+    for (name, _) in found {
+        let Some(file) = archive.file(name).filter(|file| file.size() > 0) else { continue };
+        let Some((plugin, command)) = name.get(commands.len()..).and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
+        let Some(options) = command.strip_prefix(JOURNAL) else { continue };
+        if let Some(unit) = options.strip_prefix("_--unit_") {
+            units.push((unit, name));
+        } else if plugin == "logs" && !options.contains("--boot_-1") && file.size() > 0 {
+            whole.push((options, name));
+        }
+    }
+    // The fewer options the more is in it.
+    whole.sort();
+    match whole.first() {
+        Some((_, entry)) => {
+            stands.insert("/var/log/journal.txt".to_owned(), Stand::Entry((*entry).to_owned()));
+        }
+        None => stands.extend(
+            units
+                .into_iter()
+                .map(|(unit, entry)| (format!("/var/log/journal-{unit}.txt"), Stand::Entry(entry.to_owned()))),
+        ),
+    }
+}
 
 pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
     let roots = archive.nodes.keys().filter_map(|name| {
@@ -35,6 +66,7 @@ pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
                     stands.entry((*path).to_owned()).or_insert(Stand::Entry(entry));
                 }
             }
+            journals(archive, root, &mut stands);
             let mut recording = plain::recording(archive);
             let entry = |name: &str| if root.is_empty() { name.to_owned() } else { format!("{root}/{name}") };
             let printed = |names: &[&str]| {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use jiff::Timestamp;
 
 use super::recorder::Recorder;
-use crate::bundle::manifest::LeftOut;
+use crate::bundle::manifest::{LeftOut, RedactionRecord};
 use crate::bundle::pseudonym::Lines;
 use crate::bundle::redact::Stream;
 use crate::collect::logs::Discovered;
@@ -13,6 +13,8 @@ use crate::source::{Metadata, SourceKind, SourceRef};
 
 /// Bytes of an entry; a log takes as many entries as it needs.
 const PIECE: usize = 4 << 20;
+/// Pieces that wait to be packed.
+const PIECES_AHEAD: usize = 2;
 const READ: usize = 256 << 10;
 /// How much smaller a log is in the bundle, at the least to be expected.
 const PACKED: u64 = 6;
@@ -20,7 +22,7 @@ const PACKED: u64 = 6;
 const STREAMS: &str = "/var/log/k8sdoctor";
 
 /// Records the logs at these paths, what was opened besides, and the live host's journal.
-pub fn record<W: Write>(source: &SourceRef, recorder: &Recorder<W>, logs: &Discovered, from: Option<Timestamp>) {
+pub fn record<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, logs: &Discovered, from: Option<Timestamp>) {
     if source.kind() == SourceKind::Live {
         journal(recorder, from);
     } else if source.recording().is_none() {
@@ -43,7 +45,7 @@ pub fn record<W: Write>(source: &SourceRef, recorder: &Recorder<W>, logs: &Disco
     }
 }
 
-fn journal<W: Write>(recorder: &Recorder<W>, from: Option<Timestamp>) {
+fn journal<W: Write + Send>(recorder: &Recorder<W>, from: Option<Timestamp>) {
     if recorder.lists_only {
         recorder.note("journalctl --output=export (kubelet, container runtime, etcd, kernel, ...)", 0);
         return;
@@ -65,7 +67,12 @@ fn journal<W: Write>(recorder: &Recorder<W>, from: Option<Timestamp>) {
 }
 
 /// A tree's binary journals, as the lines that are read of them: nothing could be taken out of their own format.
-fn journal_files<W: Write>(source: &SourceRef, recorder: &Recorder<W>, paths: &[String], from: Option<Timestamp>) {
+fn journal_files<W: Write + Send>(
+    source: &SourceRef,
+    recorder: &Recorder<W>,
+    paths: &[String],
+    from: Option<Timestamp>,
+) {
     for (number, journal) in paths.iter().enumerate() {
         if recorder.is_closed() {
             return;
@@ -85,7 +92,7 @@ fn journal_files<W: Write>(source: &SourceRef, recorder: &Recorder<W>, paths: &[
     }
 }
 
-fn file<W: Write>(source: &SourceRef, recorder: &Recorder<W>, path: &str) {
+fn file<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, path: &str) {
     if !recorder.claim(path) {
         return;
     }
@@ -103,7 +110,7 @@ fn file<W: Write>(source: &SourceRef, recorder: &Recorder<W>, path: &str) {
 }
 
 /// One log. `source` is where it can be opened again.
-fn copy<W: Write>(
+fn copy<W: Write + Send>(
     recorder: &Recorder<W>,
     path: &str,
     found: Option<&Metadata>,
@@ -144,51 +151,102 @@ fn copy<W: Write>(
         }
     }
 
-    let Some(mut open) = recorder.begin(path, found) else { return };
-    let mut stream = Stream::new(path, recorder.redact);
-    let mut out = packing.writer();
-    let mut buffer = vec![0; READ];
-    let mut redacted = Vec::with_capacity(READ + READ / 8);
-    let mut pseudonyms = recorder.pseudonyms.as_ref().map(Lines::new);
-    loop {
-        let count = match lines.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                truncated = Some(format!("it could not be read to its end: {error}"));
-                0
-            }
-        };
-        redacted.clear();
-        match buffer.get(..count).filter(|read| !read.is_empty()) {
-            Some(read) => stream.push(read, &mut redacted),
-            None => stream.finish(&mut redacted),
+    let Some(open) = recorder.begin(path, found) else { return };
+    let stream = Stream::new(path, recorder.redact);
+    let job = Job { lines, stream, packing, pseudonyms: recorder.pseudonyms.as_ref().map(Lines::new) };
+    // Packing takes as long as redacting: of a log of several pieces each is packed while the next one is redacted.
+    if found.is_some_and(|found| found.size <= PIECE as u64 && packing == Packing::None) {
+        let mut open = Some(open);
+        let copied = job.run(|piece| match &mut open {
+            Some(open) => recorder.piece(open, &piece),
+            None => false,
+        });
+        if let (Some(copied), Some(open)) = (copied, open) {
+            recorder.end(open, copied.records, copied.truncated.or(truncated));
         }
-        if let Some(pseudonyms) = &mut pseudonyms {
-            pseudonyms.push(&mut redacted, count == 0);
-        }
-        if let Err(error) = out.write_all(&redacted) {
-            truncated = Some(error.to_string());
-            break;
-        }
-        if count == 0 {
-            break;
-        }
-        if out.len() >= PIECE && !recorder.piece(&mut open, &out.take()) {
-            return;
-        }
-    }
-    let rest = match out.finish() {
-        Ok(rest) => rest,
-        Err(error) => {
-            truncated = Some(error.to_string());
-            Vec::new()
-        }
-    };
-    if !rest.is_empty() && !recorder.piece(&mut open, &rest) {
         return;
     }
-    recorder.end(open, stream.into_records(), truncated);
+    std::thread::scope(|scope| {
+        let (full, pieces) = std::sync::mpsc::sync_channel::<Vec<u8>>(PIECES_AHEAD);
+        let mut open = open;
+        let writer = scope.spawn(move || {
+            for piece in pieces {
+                if !recorder.piece(&mut open, &piece) {
+                    return None;
+                }
+            }
+            Some(open)
+        });
+        // When nothing is written any more nobody takes the piece.
+        let copied = job.run(|piece| full.send(piece).is_ok());
+        drop(full);
+        let open = writer.join().ok().flatten();
+        if let (Some(copied), Some(open)) = (copied, open) {
+            recorder.end(open, copied.records, copied.truncated.or(truncated));
+        }
+    });
+}
+
+/// One log on its way to the bundle.
+struct Job<'p> {
+    lines: Box<dyn Read + Send>,
+    stream: Stream,
+    packing: Packing,
+    pseudonyms: Option<Lines<'p>>,
+}
+
+struct Copied {
+    records: Vec<RedactionRecord>,
+    truncated: Option<String>,
+}
+
+impl Job<'_> {
+    /// Gives the log away in pieces; none when nobody takes them any more.
+    fn run(mut self, mut give: impl FnMut(Vec<u8>) -> bool) -> Option<Copied> {
+        let mut truncated = None;
+        let mut out = self.packing.writer();
+        let mut buffer = vec![0; READ];
+        let mut redacted = Vec::with_capacity(READ + READ / 8);
+        loop {
+            let count = match self.lines.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    truncated = Some(format!("it could not be read to its end: {error}"));
+                    0
+                }
+            };
+            redacted.clear();
+            match buffer.get(..count).filter(|read| !read.is_empty()) {
+                Some(read) => self.stream.push(read, &mut redacted),
+                None => self.stream.finish(&mut redacted),
+            }
+            if let Some(pseudonyms) = &mut self.pseudonyms {
+                pseudonyms.push(&mut redacted, count == 0);
+            }
+            if let Err(error) = out.write_all(&redacted) {
+                truncated = Some(error.to_string());
+                break;
+            }
+            if count == 0 {
+                break;
+            }
+            if out.len() >= PIECE && !give(out.take()) {
+                return None;
+            }
+        }
+        let rest = match out.finish() {
+            Ok(rest) => rest,
+            Err(error) => {
+                truncated = Some(error.to_string());
+                Vec::new()
+            }
+        };
+        if !rest.is_empty() && !give(rest) {
+            return None;
+        }
+        Some(Copied { records: self.stream.into_records(), truncated })
+    }
 }
 
 fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

@@ -59,6 +59,15 @@ impl Table {
         }
     }
 
+    /// Whether the line is a header by which [`Table::learn`] would learn something.
+    pub fn would_learn(mut self, line: &[u8]) -> bool {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_- .,;\t\"\r".contains(byte);
+        if line.iter().all(is_plain) {
+            self.learn(line);
+        }
+        self.is_active()
+    }
+
     /// Looks at a line that may be a header: names with commas, one of which is a secret's.
     pub fn learn(&mut self, line: &[u8]) {
         for separator in [b',', b';', b'\t'] {

@@ -5,70 +5,76 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::Hit;
+use super::marks::Kind;
 
-/// Texts of which one is in every match of [`SHAPES`], as they are written.
-pub(super) const MARKS: &[&str] = &[
-    "eyJ",
-    "AKIA",
-    "ASIA",
-    "AIza",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "glpat-",
-    "xox",
-    "npm_",
-    "sk_live_",
-    "rk_live_",
-    "sk-",
-    "hvs.",
-    "hvb.",
-    "dop_v1_",
-    "dckr_",
-    "ya29.",
-    "AGE-SECRET-KEY",
-    "$apr1$",
-    "$2a$",
-    "$2b$",
-    "$2y$",
-    "$1$",
-    "$5$",
-    "$6$",
-    "$y$",
-    "{SHA}",
-    "{SSHA}",
-    "K10",
-    "hooks.slack.com",
-    "SG.",
-    "hf_",
-    "8Q~",
-    "pypi-",
-    "GOCSPX-",
-    "PuTTY-User-Key",
-    "K3S",
-    "shpat_",
-    "AQD",
-    ":AA",
-    "basic ",
-    "bearer ",
-    "Basic ",
-    "Bearer ",
-    "BASIC ",
-    "BEARER ",
-    "digest ",
-    "token ",
-    "Token ",
-    "://",
-    " -u ",
-    " -u",
-    " --user",
-    "sshpass",
-    "id-token=",
-    "htpasswd",
-    "mysql",
+/// Texts of which one is in every match of [`SHAPES`], and what has to be true of its place.
+pub(super) const MARKS: &[(&str, Kind)] = &[
+    ("eyJ", Kind::Word),
+    ("AKIA", Kind::Word),
+    ("ASIA", Kind::Word),
+    ("AIza", Kind::Word),
+    ("ya29.", Kind::Word),
+    ("GOCSPX-", Kind::Word),
+    ("ghp_", Kind::Word),
+    ("gho_", Kind::Word),
+    ("ghu_", Kind::Word),
+    ("ghs_", Kind::Word),
+    ("ghr_", Kind::Word),
+    ("github_pat_", Kind::Word),
+    ("glpat-", Kind::Word),
+    ("xoxa", Kind::Word),
+    ("xoxb", Kind::Word),
+    ("xoxe", Kind::Word),
+    ("xoxp", Kind::Word),
+    ("xoxr", Kind::Word),
+    ("xoxs", Kind::Word),
+    ("npm_", Kind::Word),
+    ("sk_live_", Kind::Word),
+    ("rk_live_", Kind::Word),
+    ("sk-", Kind::Word),
+    ("hvs.", Kind::Word),
+    ("hvb.", Kind::Word),
+    ("dop_v1_", Kind::Word),
+    ("dckr_", Kind::Word),
+    ("SG.", Kind::Word),
+    ("hf_", Kind::Word),
+    ("pypi-", Kind::Word),
+    ("shpat_", Kind::Word),
+    ("AGE-SECRET-KEY", Kind::Word),
+    ("K10", Kind::Word),
+    ("AQA", Kind::Word),
+    ("AQB", Kind::Word),
+    ("AQC", Kind::Word),
+    ("AQD", Kind::Word),
+    ("8Q~", Kind::Exact),
+    (":AA", Kind::Exact),
+    ("hooks.slack.com", Kind::Exact),
+    ("$apr1$", Kind::Exact),
+    ("$2a$", Kind::Exact),
+    ("$2b$", Kind::Exact),
+    ("$2y$", Kind::Exact),
+    ("$1$", Kind::Exact),
+    ("$5$", Kind::Exact),
+    ("$6$", Kind::Exact),
+    ("$y$", Kind::Exact),
+    ("{SHA}", Kind::Exact),
+    ("{SSHA}", Kind::Exact),
+    ("sshpass", Kind::Exact),
+    ("htpasswd", Kind::Exact),
+    ("mysql", Kind::Exact),
+    ("basic", Kind::Header),
+    ("bearer", Kind::Header),
+    ("digest", Kind::Header),
+    ("token", Kind::Header),
+    ("://", Kind::Url),
+    (" -u", Kind::User),
+    ("\t-u", Kind::User),
+    ("\"-u", Kind::User),
+    ("'-u", Kind::User),
+    ("=-u", Kind::User),
+    ("\n-u", Kind::User),
+    ("--user", Kind::User),
+    ("--proxy-user", Kind::User),
 ];
 
 static SHAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -134,30 +140,35 @@ pub(super) fn find(line: &[u8], hits: &mut Vec<Hit>) -> bool {
 /// Passwords in URLs: `scheme://user:password@host`.
 fn urls(line: &[u8], hits: &mut Vec<Hit>) {
     for at in memchr::memmem::find_iter(line, b"://") {
-        let start = at + 3;
-        let rest = line.get(start..).unwrap_or_default();
-        let word = rest.iter().position(|byte| {
-            byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | 0)
-        });
-        let word = rest.get(..word.unwrap_or(rest.len())).unwrap_or_default();
-        let authority = word.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
-        let authority = word.get(..authority.unwrap_or(word.len())).unwrap_or_default();
-        let mut end = memchr::memrchr(b'@', authority);
-        let colon = memchr::memchr(b':', authority);
-        // A password that was not encoded may hold a slash; then what follows the colon is no port.
-        if end.is_none()
-            && let Some(colon) = colon
-            && authority.get(colon + 1).is_some_and(|byte| !byte.is_ascii_digit() && *byte != b'[')
-        {
-            end = memchr::memrchr(b'@', word);
-        }
-        let Some(end) = end else { continue };
-        match colon.filter(|colon| *colon < end) {
-            Some(colon) => hits.push(Hit::new(start + colon + 1, start + end, "url-password")),
-            // A token alone, as some registries and git servers take it.
-            None if end >= 20 => hits.push(Hit::new(start, start + end, "url-password")),
-            None => {}
-        }
+        url(line, at, hits);
+    }
+}
+
+/// The password in the URL whose `://` stands at this place.
+pub(super) fn url(line: &[u8], at: usize, hits: &mut Vec<Hit>) {
+    let start = at + 3;
+    let rest = line.get(start..).unwrap_or_default();
+    let word = rest
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | 0));
+    let word = rest.get(..word.unwrap_or(rest.len())).unwrap_or_default();
+    let authority = word.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let authority = word.get(..authority.unwrap_or(word.len())).unwrap_or_default();
+    let mut end = memchr::memrchr(b'@', authority);
+    let colon = memchr::memchr(b':', authority);
+    // A password that was not encoded may hold a slash; then what follows the colon is no port.
+    if end.is_none()
+        && let Some(colon) = colon
+        && authority.get(colon + 1).is_some_and(|byte| !byte.is_ascii_digit() && *byte != b'[')
+    {
+        end = memchr::memrchr(b'@', word);
+    }
+    let Some(end) = end else { return };
+    match colon.filter(|colon| *colon < end) {
+        Some(colon) => hits.push(Hit::new(start + colon + 1, start + end, "url-password")),
+        // A token alone, as some registries and git servers take it.
+        None if end >= 20 => hits.push(Hit::new(start, start + end, "url-password")),
+        None => {}
     }
 }
 

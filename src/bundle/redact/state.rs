@@ -207,9 +207,7 @@ impl State {
         let plain = text.strip_prefix(b"- ").unwrap_or(text);
         let plain = plain.strip_prefix(b"\"").unwrap_or(plain);
         let indent = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        if (self.secret_kind || self.unknown_kind)
-            && ["data", "stringData", "binaryData"].iter().any(|key| opens(plain, key))
-        {
+        if (self.secret_kind || self.unknown_kind) && opens_data(line) {
             self.data = Some((indent, None));
         }
         for key in ["name", "key", "Name"] {
@@ -222,6 +220,14 @@ impl State {
             }
         }
     }
+}
+
+/// Whether the data of a Secret, if it is one, begins with the next line.
+pub(super) fn opens_data(line: &[u8]) -> bool {
+    let text = line.trim_ascii();
+    let plain = text.strip_prefix(b"- ").unwrap_or(text);
+    let plain = plain.strip_prefix(b"\"").unwrap_or(plain);
+    ["data", "stringData", "binaryData"].iter().any(|key| opens(plain, key))
 }
 
 /// `data:` or `"data": {` with nothing after it.

@@ -16,6 +16,17 @@ pub(super) enum After {
 
 /// Looks at one name, of which `word` is a byte inside. Gives the name's end, and what follows the line.
 pub(super) fn find(line: &[u8], word: usize, hits: &mut Vec<Hit>) -> (usize, After) {
+    let (start, end) = name_around(line, word);
+    let Some(Ok(name)) = line.get(start..end).map(std::str::from_utf8) else { return (end, After::Nothing) };
+    if end <= word || name.len() > 200 || !names::is_secret(name) {
+        return (end.max(word + 1), After::Nothing);
+    }
+    let after = Reader { line, start, end, name, hits }.read();
+    (end, after)
+}
+
+/// From where to where the name goes of which `word` is a byte.
+pub(super) fn name_around(line: &[u8], word: usize) -> (usize, usize) {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
     let mut start = word;
     while start > 0 && line.get(start - 1).is_some_and(is_name) {
@@ -29,12 +40,7 @@ pub(super) fn find(line: &[u8], word: usize, hits: &mut Vec<Hit>) -> (usize, Aft
     if start > 0 && line.get(start - 1) == Some(&b'\\') && line.get(start) == Some(&b'n') && start + 1 < word + 1 {
         start += 1;
     }
-    let Some(Ok(name)) = line.get(start..end).map(std::str::from_utf8) else { return (end, After::Nothing) };
-    if end <= word || name.len() > 200 || !names::is_secret(name) {
-        return (end.max(word + 1), After::Nothing);
-    }
-    let after = Reader { line, start, end, name, hits }.read();
-    (end, after)
+    (start, end)
 }
 
 struct Reader<'a, 'h> {

@@ -1,15 +1,14 @@
-//! What lies in time: certificates and when they are valid, events and when they happened. Each is a table whose last column
-//! is a bar on a common axis, so that it can be read without the drawing too.
+//! What lies in time: certificates and when they are valid (events are in a module of their own). It is a table whose last
+//! column is a bar on a common axis, so that it can be read without the drawing too.
 
 use jiff::Timestamp;
 
 use super::markup::Markup;
 use crate::render::human::words::Words;
-use crate::render::json::v1::{Finding, Report};
 use crate::report::CertificateSummary;
 
 /// Rows of a table; what is left out is counted.
-const ROWS: usize = 300;
+pub(super) const ROWS: usize = 300;
 /// Units of a bar's drawing.
 const WIDTH: f64 = 1000.0;
 /// Days before its end in which a certificate is marked.
@@ -18,14 +17,14 @@ const YEAR: i64 = 365 * 86_400;
 
 /// A stretch of time, in seconds, that a drawing's width stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Axis {
-    from: i64,
-    to: i64,
+pub(super) struct Axis {
+    pub from: i64,
+    pub to: i64,
 }
 
 impl Axis {
     /// From the first to the last of the times, and no wider than the limits.
-    fn of(times: impl Iterator<Item = i64> + Clone, limits: (i64, i64)) -> Axis {
+    pub fn of(times: impl Iterator<Item = i64> + Clone, limits: (i64, i64)) -> Axis {
         let from = times.clone().min().unwrap_or_default().max(limits.0);
         let to = times.max().unwrap_or_default().min(limits.1);
         Axis { from, to: to.max(from.saturating_add(1)) }
@@ -38,7 +37,7 @@ impl Axis {
     }
 }
 
-fn bar(axis: Axis, from: i64, to: i64, now: i64, class: &'static str, page: &mut Markup) {
+pub(super) fn bar(axis: Axis, from: i64, to: i64, now: i64, class: &'static str, page: &mut Markup) {
     let (start, end) = (axis.place(from), axis.place(to));
     page.raw(
         "<svg class=\"bar\" viewBox=\"0 0 1000 14\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"",
@@ -87,72 +86,7 @@ pub(super) fn certificates(found: &[CertificateSummary], at: Timestamp, words: W
     left_out(sorted.len(), words, page);
 }
 
-/// One kind of message of one component on one host.
-struct Event<'a> {
-    finding: &'a Finding,
-    host: &'a str,
-    label: &'a str,
-    count: u64,
-    first: Timestamp,
-    last: Timestamp,
-    ongoing: bool,
-}
-
-/// What the logs say of the findings, by time; a row is a host's component. Nothing when no log has a time.
-pub(super) fn events(report: &Report, words: Words, page: &mut Markup) -> bool {
-    let mut events: Vec<Event<'_>> = Vec::new();
-    for finding in &report.findings {
-        for evidence in &finding.evidence {
-            let Some(log) = &evidence.log else { continue };
-            let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-            let Some(first) = time(&log.first).or_else(|| time(&log.last)) else { continue };
-            events.push(Event {
-                finding,
-                host: &evidence.host,
-                label: &evidence.label,
-                count: log.count,
-                first,
-                last: time(&log.last).unwrap_or(first).max(first),
-                ongoing: log.ongoing == Some(true),
-            });
-        }
-    }
-    if events.is_empty() {
-        return false;
-    }
-    events.sort_by_key(|event| (event.first, event.last));
-    let times = events.iter().flat_map(|event| [event.first.as_second(), event.last.as_second()]);
-    let axis = Axis::of(times, (i64::MIN, i64::MAX));
-    page.raw("<div class=\"wide\" tabindex=\"0\"><table class=\"times\"><thead><tr><th>");
-    page.text(words.pick("First", "首次")).raw("</th><th>").text(words.pick("Host and component", "主机与组件"));
-    page.raw("</th><th>").text(words.pick("Message", "日志")).raw("</th><th class=\"axis\"><span>");
-    page.text(&time(axis.from)).raw("</span><span>").text(&time(axis.to)).raw("</span></th></tr></thead><tbody>");
-    for event in events.iter().take(ROWS) {
-        page.raw("<tr><td><time>")
-            .text(&time(event.first.as_second()))
-            .raw("</time></td><td>")
-            .text(event.host)
-            .raw(" ");
-        page.text(&event.finding.component).raw("</td><td><a href=\"#").text(&event.finding.id).raw("\">");
-        page.short(event.label, 200).raw("</a> <small>×").text(&event.count.to_string()).raw(" ");
-        if event.ongoing {
-            page.text(words.pick("and goes on", "仍在继续"));
-        }
-        page.raw("</small></td><td class=\"axis\">");
-        let class = match event.finding.severity {
-            "error" => "error",
-            "warning" => "warning",
-            _ => "info",
-        };
-        bar(axis, event.first.as_second(), event.last.as_second(), axis.to, class, page);
-        page.raw("</td></tr>");
-    }
-    page.raw("</tbody></table></div>");
-    left_out(events.len(), words, page);
-    true
-}
-
-fn left_out(count: usize, words: Words, page: &mut Markup) {
+pub(super) fn left_out(count: usize, words: Words, page: &mut Markup) {
     if count > ROWS {
         page.raw("<p>").text(&words.count(count - ROWS, "more row", "more rows", "行未显示")).raw("</p>");
     }
@@ -162,7 +96,7 @@ fn date(second: i64) -> String {
     time(second).chars().take_while(|character| *character != 'T').collect()
 }
 
-fn time(second: i64) -> String {
+pub(super) fn time(second: i64) -> String {
     Timestamp::from_second(second).map(|time| time.to_string()).unwrap_or_default()
 }
 

@@ -7,6 +7,15 @@ use crate::render::json::v1::{Evidence, Finding, Report};
 /// Characters of an evidence's text or line that are shown.
 const TEXT: usize = 2000;
 
+/// What was decided of a finding that is no reason to fail.
+pub(super) fn done(kind: &str, words: Words) -> &'static str {
+    match kind {
+        "waiver" => words.pick("waived", "已豁免"),
+        "comment" => words.pick("allowed by a comment", "注释允许"),
+        _ => words.pick("known from the baseline", "基线中已知"),
+    }
+}
+
 /// The finding's title, leading to it.
 pub(super) fn link(finding: &Finding, page: &mut Markup) {
     page.raw("<a href=\"#")
@@ -16,11 +25,23 @@ pub(super) fn link(finding: &Finding, page: &mut Markup) {
     page.raw("\">").text(finding.severity).raw("</span> ").text(&finding.title).raw("</a>");
 }
 
+/// The finding's title, leading to it, with what was decided of it.
+fn link_with_state(finding: &Finding, words: Words, page: &mut Markup) {
+    link(finding, page);
+    if let Some(suppressed) = &finding.suppressed {
+        page.raw(" <small class=\"state\">").text(done(suppressed.kind, words)).raw("</small>");
+    }
+}
+
 pub(super) fn render(finding: &Finding, report: &Report, words: Words, page: &mut Markup) {
     let cause = finding.consequence_of.as_deref();
     page.raw("<article tabindex=\"-1\" id=\"").text(&finding.id).raw("\" class=\"");
     page.raw(if cause.is_some() { "finding consequence" } else { "finding" }).raw("\" data-severity=\"");
-    page.text(finding.severity).raw("\" data-component=\"").text(&finding.component).raw("\" aria-labelledby=\"");
+    page.text(finding.severity).raw("\" data-component=\"").text(&finding.component);
+    if let Some(suppressed) = &finding.suppressed {
+        page.raw("\" data-suppressed=\"").text(suppressed.kind);
+    }
+    page.raw("\" aria-labelledby=\"");
     page.text(&finding.id)
         .raw("-title\"><h3 id=\"")
         .text(&finding.id)
@@ -31,9 +52,20 @@ pub(super) fn render(finding: &Finding, report: &Report, words: Words, page: &mu
         page.raw(if index > 0 { ", " } else { "" }).raw("<span class=\"on\">").text(host).raw("</span>");
     }
     page.raw(" · ").text(words.pick("confidence", "可信度")).raw(" ").text(finding.confidence).raw("</p>");
+    if let Some(suppressed) = &finding.suppressed {
+        page.raw("<p class=\"waived\"><strong>").text(done(suppressed.kind, words)).raw("</strong>: ");
+        page.text(&suppressed.reason).raw(" <small>").text(&suppressed.place);
+        if let Some(owner) = &suppressed.owner {
+            page.raw(" · ").text(owner);
+        }
+        if let Some(until) = &suppressed.until {
+            page.raw(" · ").text(words.pick("until", "至")).raw(" <time>").text(until).raw("</time>");
+        }
+        page.raw("</small></p>");
+    }
     if let Some(cause) = cause.and_then(|id| report.findings.iter().find(|known| known.id == id)) {
         page.raw("<p>").text(words.pick("Follows from", "由此引起")).raw(" ");
-        link(cause, page);
+        link_with_state(cause, words, page);
         page.raw("</p>");
     }
     if !finding.evidence.is_empty() {
@@ -52,7 +84,7 @@ pub(super) fn render(finding: &Finding, report: &Report, words: Words, page: &mu
         page.raw("<p>").text(words.pick("Causes", "导致")).raw("</p><ul>");
         for caused in report.findings.iter().filter(|known| finding.causes.contains(&known.id)) {
             page.raw("<li>");
-            link(caused, page);
+            link_with_state(caused, words, page);
             page.raw("</li>");
         }
         page.raw("</ul>");

@@ -2,6 +2,7 @@
 //! script by their hashes and nothing more, so that even text of a host that got into the markup could not run or fetch.
 
 mod axis;
+mod events;
 mod finding;
 mod map;
 mod markup;
@@ -13,9 +14,10 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::engine::Language;
+use crate::engine::timeline::Event;
 use crate::facts::topology::map::Topology;
 use crate::render::human::words::Words;
-use crate::render::json::v1::Report;
+use crate::render::json::v1::{Finding, Report};
 use crate::report::CertificateSummary;
 use markup::Markup;
 
@@ -28,6 +30,8 @@ pub struct Content<'a> {
     pub report: &'a Report,
     pub certificates: &'a [CertificateSummary],
     pub topology: Option<&'a Topology>,
+    /// What the logs tell; without it what they tell of the findings is shown.
+    pub events: &'a [Event],
     pub language: Language,
     /// Findings that were left out of the report for their severity.
     pub hidden: usize,
@@ -50,7 +54,7 @@ pub fn render(content: &Content<'_>) -> String {
         page.raw("</section>\n");
     }
     let mut events = Markup::default();
-    if axis::events(report, words, &mut events) {
+    if events::render(content.events, report, words, &mut events) {
         section("timeline", words.pick("Events", "事件"), &mut page);
         page.append(events).raw("</section>\n");
     }
@@ -106,13 +110,19 @@ fn summary(content: &Content<'_>, words: Words, page: &mut Markup) {
     let report = content.report;
     let summary = &report.summary;
     page.raw("<h1>").text(&verdict(report, words)).raw("</h1>\n<ul class=\"counts\">");
-    for (class, count, name) in [
-        ("bad", summary.failed, words.pick("root causes", "根因")),
-        ("bad", summary.consequences, words.pick("consequences", "连带问题")),
-        ("good", summary.passed, words.pick("passed", "通过")),
-        ("", summary.not_applicable, words.pick("not applicable", "不适用")),
-        ("doubt", summary.unknown, words.pick("unknown", "无法判断")),
+    for (class, count, name, always) in [
+        ("bad", summary.failed, words.pick("root causes", "根因"), true),
+        ("bad", summary.consequences, words.pick("consequences", "连带问题"), true),
+        ("good", summary.passed, words.pick("passed", "通过"), true),
+        ("", summary.not_applicable, words.pick("not applicable", "不适用"), true),
+        ("doubt", summary.unknown, words.pick("unknown", "无法判断"), true),
+        ("", summary.waived, words.pick("waived", "已豁免"), false),
+        ("", summary.known, words.pick("known from the baseline", "基线中已知"), false),
     ] {
+        // Who has no waivers need not read of them.
+        if count == 0 && !always {
+            continue;
+        }
         page.raw("<li class=\"").raw(if count == 0 { "" } else { class }).raw("\"><b>").count(count).raw("</b> ");
         page.text(name).raw("</li>");
     }
@@ -161,7 +171,8 @@ fn summary(content: &Content<'_>, words: Words, page: &mut Markup) {
 
 /// Root causes with what follows from them, as links to the findings.
 fn roots(report: &Report, words: Words, page: &mut Markup) {
-    let roots = report.findings.iter().filter(|finding| finding.consequence_of.is_none());
+    let is_open = |finding: &&Finding| finding.suppressed.is_none();
+    let roots = report.findings.iter().filter(is_open).filter(|finding| finding.consequence_of.is_none());
     if roots.clone().next().is_none() {
         return;
     }
@@ -174,7 +185,7 @@ fn roots(report: &Report, words: Words, page: &mut Markup) {
         page.raw("<li>");
         finding::link(finding, page);
         let mut has_list = false;
-        for follower in &report.findings {
+        for follower in report.findings.iter().filter(is_open) {
             let Some(depth) = follower.consequence_of.as_deref().and_then(|cause| depths.get(cause)).copied() else {
                 continue;
             };
@@ -208,6 +219,11 @@ fn filter(report: &Report, words: Words, page: &mut Markup) {
     let severities = report.findings.iter().map(|finding| finding.severity);
     choice("severity", words.pick("Severity", "级别"), words.pick("all", "全部"), severities, page);
     page.raw("<label><input id=\"roots\" type=\"checkbox\"> ").text(words.pick("root causes only", "仅根因"));
+    page.raw("</label> <label");
+    if report.findings.iter().all(|finding| finding.suppressed.is_none()) {
+        page.raw(" hidden");
+    }
+    page.raw("><input id=\"open\" type=\"checkbox\"> ").text(words.pick("open ones only", "仅未豁免"));
     page.raw("</label> <output id=\"shown\" role=\"status\"></output><small>");
     page.text(words.pick(
         "/ searches, j and k go to the next and previous finding, Esc shows all",

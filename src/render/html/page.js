@@ -4,8 +4,8 @@
   const form = by("filter");
   const all = Array.from(document.querySelectorAll("article.finding"));
   const texts = all.map((one) => one.textContent.toLowerCase());
-  const fields = ["search", "host", "component", "severity", "roots"].map(by);
-  const [search, host, component, severity, roots] = fields;
+  const fields = ["search", "host", "component", "severity", "roots", "open"].map(by);
+  const [search, host, component, severity, roots, open] = fields;
   const apply = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
@@ -15,7 +15,8 @@
         && (!host.value || hosts.includes(host.value))
         && (!component.value || one.dataset.component === component.value)
         && (!severity.value || one.dataset.severity === severity.value)
-        && !(roots.checked && one.classList.contains("consequence"));
+        && !(roots.checked && one.classList.contains("consequence"))
+        && !(open.checked && one.dataset.suppressed);
       one.hidden = !fits;
       shown += fits ? 1 : 0;
     });

@@ -6,7 +6,7 @@ fn page(change: impl FnOnce(&mut crate::report::Report), language: Language) -> 
     change(&mut report);
     let certificates = report.certificates.clone();
     let report = Report::new(&report, &texts);
-    render(&Content { report: &report, certificates: &certificates, topology: None, language, hidden: 2 })
+    render(&Content { report: &report, certificates: &certificates, topology: None, events: &[], language, hidden: 2 })
 }
 
 #[test]
@@ -58,4 +58,37 @@ fn the_policy_allows_its_own_script_alone() {
         let own = text.replace("https://203.0.113.12", "").replace("https://10.77.0.12", "");
         assert!(!own.contains(bad), "{bad}");
     }
+}
+
+#[test]
+fn what_is_waived_is_shown_as_waived() {
+    use crate::report::{Suppression, SuppressionKind};
+    let waive = |report: &mut crate::report::Report| {
+        report.findings[0].suppressed = Some(Suppression {
+            kind: SuppressionKind::Waiver,
+            reason: "moves <next week>".to_owned(),
+            owner: Some("ops".to_owned()),
+            until: Some("2026-12-31".to_owned()),
+            place: "k8sdoctor.toml:12".to_owned(),
+        });
+    };
+    let title = sample::floating_address().0.findings[0].title.clone();
+    let text = page(waive, Language::English);
+    for part in [
+        "data-suppressed=\"waiver\"",
+        "<p class=\"waived\"><strong>waived</strong>: moves &lt;next week&gt; <small>k8sdoctor.toml:12 · ops · until <time>2026-12-31",
+        "<b>1</b> waived</li>",
+        "<label><input id=\"open\"",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let of_causes = |text: &str| {
+        text.split("<ol class=\"causes\">").nth(1).map(|rest| rest.split("</ol>").next().unwrap().to_owned())
+    };
+    let escaped = title.replace('\'', "&#39;");
+    assert!(of_causes(&page(|_| {}, Language::English)).is_some_and(|causes| causes.contains(&escaped)));
+    assert!(of_causes(&text).is_none_or(|causes| !causes.contains(&escaped)), "it is no open cause");
+    let without = page(|_| {}, Language::English);
+    assert!(!without.contains("data-suppressed") && without.contains("<label hidden><input id=\"open\""));
+    assert!(!without.contains(" waived</li>"));
 }
