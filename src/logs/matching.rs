@@ -218,7 +218,8 @@ fn read_head(names: &mut HashMap<Vec<u8>, Program>, text: &[u8], block: &Block, 
         _ => &text[bounds.from..bounds.to],
     };
     let parsed = line::parse(beginning);
-    let own = parsed.program.and_then(|name| known_name(names, name));
+    // The daemon of old, or the client that runs somebody's container in a unit.
+    let own = parsed.program.filter(|name| *name != b"docker").and_then(|name| known_name(names, name));
     let is_cri = beginning.get(..64.min(beginning.len())).is_some_and(|head| {
         memchr::memmem::find(head, b" stderr ").or_else(|| memchr::memmem::find(head, b" stdout ")).is_some()
     });
