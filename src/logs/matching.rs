@@ -296,7 +296,8 @@ fn is_cri(beginning: &[u8]) -> bool {
 
 fn read_head(names: &mut HashMap<Vec<u8>, Program>, text: &[u8], block: &Block, bounds: Bounds) -> Head {
     let parsed = line::parse(beginning(text, block, bounds));
-    let own = parsed.program.and_then(|name| known_name(names, name));
+    // The daemon of old, or the client that runs somebody's container in a unit.
+    let own = parsed.program.filter(|name| *name != b"docker").and_then(|name| known_name(names, name));
     let time = parsed.time.and_then(|raw| block.clock.resolve(raw));
     Head { time, own, is_named: parsed.program.is_some() }
 }

@@ -15,7 +15,26 @@ pub struct Attribution {
 
 /// Names that are given to the same program, by the name that rules use.
 const ALIASES: &[(&str, &[&str])] = &[
-    ("etcd", &["etcd2", "etcd3", "etcd-server", "etcd-member", "etcdmain", "etcd-events", "etcd-main", "etcd-docker"]),
+    (
+        "etcd",
+        &[
+            "etcd2",
+            "etcd3",
+            "etcd-server",
+            "etcd-member",
+            "etcd-wrapper",
+            "etcd-events",
+            "etcd-main",
+            "etcd-docker",
+            // The packages that etcd 2.0 puts before each message.
+            "etcdmain",
+            "etcdserver",
+            "etcdhttp",
+            "rafthttp",
+            "raft",
+            "sender",
+        ],
+    ),
     ("kube-apiserver", &["apiserver", "kube-api-server", "kubernetes-apiserver"]),
     (
         "kube-controller-manager",
@@ -29,8 +48,11 @@ const ALIASES: &[(&str, &[&str])] = &[
     ),
     ("kube-scheduler", &["scheduler", "kubernetes-scheduler"]),
     ("kube-proxy", &["kubeproxy", "kubernetes-proxy"]),
-    ("kubelet", &["kubernetes-kubelet"]),
-    ("dockerd", &["docker", "docker-current", "dockerd-current", "docker-daemon", "docker-containerd-current"]),
+    ("kubelet", &["kubernetes-kubelet", "kubelet-wrapper", "kube-kubelet"]),
+    (
+        "dockerd",
+        &["docker", "docker-current", "dockerd-current", "docker-daemon", "docker-containerd-current", "rundocker"],
+    ),
     ("containerd", &["docker-containerd", "k3s-containerd", "cri-containerd", "containerd-shim"]),
     ("crio", &["cri-o"]),
     ("cri-dockerd", &["cri-docker"]),
@@ -71,6 +93,9 @@ const ANYONE: &[&str] = &[
     "python3",
     "localkube",
     "cloud-init",
+    "sdnotify-proxy",
+    "origin-node",
+    "atomic-openshift-node",
 ];
 
 /// File names that say nothing about the program.
@@ -103,6 +128,8 @@ const COLLECTIONS: &[&str] = &[
 pub fn canonical(name: &str) -> Option<Cow<'_, str>> {
     let base = name.rsplit('/').next().unwrap_or(name);
     let base = base.strip_suffix(".service").unwrap_or(base);
+    // docker's names of a pod's containers: k8s_etcd_etcd-m1_kube-system_22568ebd_0
+    let base = base.strip_prefix("k8s_").and_then(|rest| rest.split('_').next()).unwrap_or(base);
     // snaps: microk8s.daemon-kubelet
     let base = base.rsplit_once(".daemon-").map_or(base, |(_, program)| program);
     let base: Cow<'_, str> = if base.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -243,6 +270,9 @@ mod tests {
             ("kubelet.service", Some("kubelet")),
             ("microk8s.daemon-apiserver", Some("kube-apiserver")),
             ("kube-controller", Some("kube-controller-manager")),
+            ("kubelet-wrapper", Some("kubelet")),
+            ("docker/k8s_kube-apiserver_kube-apiserver-m1_kube-system_9ec6a903_0", Some("kube-apiserver")),
+            ("rafthttp", Some("etcd")),
             ("Keepalived_vrrp", Some("keepalived")),
             ("hyperkube", None),
             ("start-etcd.sh", None),
