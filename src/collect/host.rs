@@ -7,15 +7,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Files, Problems, certificates, components, executables, hidden, kubernetes, load_balancers, logs, names, network,
-    packages, paths, probes, runtimes, sysctls, system, units,
+    Files, Problems, certificates, components, executables, filesystems, firewall, hidden, kubernetes, load_balancers,
+    logs, names, network, packages, paths, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::log::Logs;
 use crate::facts::probe::Probes;
 use crate::logs::{ScanOptions, Scanner};
-use crate::origin::{Fact, Sourced};
+use crate::origin::{Fact, Sourced, Unknown};
 use crate::source::{SourceKind, SourceRef};
 
 /// What taking a host's facts needs beside its source.
@@ -51,6 +51,11 @@ pub fn collect_with(
             host.probes = probes::take(probes::Plan::of(&host), &files, deadline);
         } else if let Some(recorded) = files.source().recording().and_then(|recording| recording.probes.as_ref()) {
             host.probes = recorded.clone();
+        }
+        if let Some(kernel) = &host.probes.kernel {
+            host.filesystems = kernel.filesystems.clone();
+            host.firewall = kernel.firewall.clone();
+            host.clock = kernel.clock.clone();
         }
         host.logs = logs.join().unwrap_or_else(|_| Logs {
             left_out: vec![("logs".to_owned(), "the scanner failed; please report this".to_owned())],
@@ -168,6 +173,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         files,
         &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
     );
+    let firewall = firewall::collect(files, &units);
     Host {
         name,
         source: label.to_owned(),
@@ -190,6 +196,9 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         load_balancers: load_balancers::collect(files, problems),
         logs: Logs::default(),
         probes: Probes::default(),
+        filesystems: filesystems::collect(files),
+        firewall,
+        clock: Err(Unknown::new("whether the kernel's clock is synchronized", Unknown::NOT_ASKED)),
         problems: Vec::new(),
         texts: BTreeMap::new(),
         system,

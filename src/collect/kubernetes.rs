@@ -62,6 +62,8 @@ pub fn collect_from(
         invalid_manifests,
         kubeconfigs: Vec::new(),
         unread_kubeconfigs: Vec::new(),
+        cni_kubeconfigs: Vec::new(),
+        unread_cni_kubeconfigs: Vec::new(),
         kubelet_configuration,
         kubeadm_configuration,
         invalid_files,
@@ -69,6 +71,7 @@ pub fn collect_from(
         absent_files: Vec::new(),
     };
     kubeconfigs::usual(&mut kubernetes, files, problems);
+    kubeconfigs::of_plugins(&mut kubernetes, files);
     kubernetes
 }
 

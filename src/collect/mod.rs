@@ -6,6 +6,8 @@ pub mod cgroups;
 pub mod components;
 pub mod executables;
 mod files;
+pub mod filesystems;
+pub mod firewall;
 mod hidden;
 pub mod host;
 pub mod kubernetes;

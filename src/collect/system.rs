@@ -1,5 +1,7 @@
 //! Kernel, mounts, memory and what else a host is made of.
 
+mod selinux;
+
 use std::io::Read;
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub fn collect(files: &Files, problems: &Problems) -> System {
         machine_id: identity(files, &["/etc/machine-id", "/var/lib/dbus/machine-id"]),
         product_uuid: identity(files, &["/sys/class/dmi/id/product_uuid", "/sys/devices/virtual/dmi/id/product_uuid"]),
         uptime_seconds: uptime_seconds(files),
+        selinux: selinux::collect(files),
         kernel_release,
     }
 }

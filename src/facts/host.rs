@@ -9,12 +9,14 @@ use serde::Serialize;
 use crate::collect::TextFile;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::expected::Expected;
+use crate::facts::filesystem::FilesystemUse;
+use crate::facts::firewall::Firewall;
 use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
 use crate::facts::network::{Names, Network};
 use crate::facts::path::PathKind;
-use crate::facts::probe::Probes;
+use crate::facts::probe::{KernelClock, Probes};
 use crate::facts::runtime::Runtimes;
 use crate::facts::system::System;
 use crate::facts::unit::{Script, Unit};
@@ -58,6 +60,11 @@ pub struct Host {
     pub load_balancers: LoadBalancers,
     pub logs: Logs,
     pub probes: Probes,
+    /// How full file systems are.
+    pub filesystems: Fact<Vec<FilesystemUse>>,
+    #[serde(skip)]
+    pub firewall: Fact<Firewall>,
+    pub clock: Fact<KernelClock>,
     /// What could not be read or parsed while the facts were taken.
     pub problems: Vec<Problem>,
     /// The texts that origins point into, by path.
@@ -113,6 +120,7 @@ impl Host {
                 machine_id: unknown("machine id"),
                 product_uuid: unknown("product uuid"),
                 uptime_seconds: unknown("uptime"),
+                selinux: unknown("SELinux"),
             },
             sysctls: BTreeMap::new(),
             executables: BTreeMap::new(),
@@ -129,6 +137,8 @@ impl Host {
                 invalid_manifests: Vec::new(),
                 kubeconfigs: Vec::new(),
                 unread_kubeconfigs: Vec::new(),
+                cni_kubeconfigs: Vec::new(),
+                unread_cni_kubeconfigs: Vec::new(),
                 kubelet_configuration: unknown("kubelet configuration"),
                 kubeadm_configuration: Vec::new(),
                 invalid_files: Vec::new(),
@@ -151,6 +161,9 @@ impl Host {
             },
             logs: Logs::default(),
             probes: Probes::default(),
+            filesystems: unknown("file systems"),
+            firewall: unknown("packet filter"),
+            clock: unknown("the kernel's clock"),
             problems: Vec::new(),
             texts: BTreeMap::new(),
         }

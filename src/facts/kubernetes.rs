@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::facts::certificates::CertificateFile;
@@ -84,6 +85,8 @@ pub struct KubeconfigUser {
     pub client_key_data: Option<CertificateFile>,
     /// Whether a token stands there; never the token.
     pub has_token: bool,
+    /// When the token ends by itself, of a signed one that says so.
+    pub token_expires: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -158,6 +161,9 @@ pub struct Kubernetes {
     pub kubeconfigs: Vec<Kubeconfig>,
     /// Kubeconfigs that are there, or that something names, and could not be read.
     pub unread_kubeconfigs: Vec<Unknown>,
+    /// Those that CNI plug-ins have beside their configuration.
+    pub cni_kubeconfigs: Vec<Kubeconfig>,
+    pub unread_cni_kubeconfigs: Vec<Unknown>,
     /// The kubelet's configuration that is in force (its `--config`, or the usual path).
     pub kubelet_configuration: Fact<Option<ConfigDocument>>,
     /// kubeadm's configuration documents, given or found.

@@ -4,6 +4,8 @@ pub mod address;
 pub mod certificates;
 pub mod component;
 pub mod expected;
+pub mod filesystem;
+pub mod firewall;
 pub mod host;
 pub mod kubernetes;
 pub mod load_balancer;

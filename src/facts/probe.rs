@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::certificates::Certificate;
+use crate::facts::filesystem::FilesystemUse;
+use crate::facts::firewall::Firewall;
 use crate::origin::{Fact, Unknown};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,46 @@ pub struct Probes {
     pub unresolved_neighbours: Vec<std::net::IpAddr>,
     /// Name to what it resolves to here.
     pub names: BTreeMap<String, Fact<Vec<std::net::IpAddr>>>,
+    /// What was dialled because an answer named it: kubelets of nodes, members of etcd.
+    #[serde(default)]
+    pub followed: Vec<ConnectAnswer>,
+    /// Load balancers' addresses that this master dials, each several times.
+    #[serde(default)]
+    pub repeated: Vec<RepeatedDial>,
+    /// What the host's own kernel answered; none when it was not asked.
+    #[serde(default)]
+    pub kernel: Option<KernelAnswers>,
+}
+
+/// One target that was dialled several times, one connection after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedDial {
+    /// `HOST:PORT` as dialled.
+    pub target: String,
+    pub connected: u32,
+    /// How many were not answered at all.
+    pub timed_out: u32,
+    pub refused: u32,
+}
+
+/// Answers of the host's own kernel that stand in no file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KernelAnswers {
+    /// statvfs(3) of the file systems that Kubernetes writes to.
+    pub filesystems: Fact<Vec<FilesystemUse>>,
+    /// adjtimex(2).
+    pub clock: Fact<KernelClock>,
+    /// Rules of packet filters, as iptables-save or nft printed them.
+    pub firewall: Fact<Firewall>,
+}
+
+/// How the kernel keeps its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelClock {
+    /// Without STA_UNSYNC: something has synchronized it, and not too long ago.
+    pub synchronized: bool,
+    /// Microseconds; grows by 500 each second that nobody corrects it.
+    pub max_error_us: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +117,43 @@ pub struct EtcdAnswer {
     pub healthy: Fact<bool>,
     pub members: Fact<Vec<EtcdMember>>,
     pub status: Fact<EtcdStatus>,
+    /// None when it was not asked.
+    #[serde(default)]
+    pub metrics: Option<Fact<EtcdMetrics>>,
+    /// Its clock less this host's, in milliseconds, from the Date of an answer: right to about a second.
+    #[serde(default)]
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// What an etcd counted since it started.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EtcdMetrics {
+    /// Seconds since it started.
+    pub uptime_seconds: Option<f64>,
+    /// `etcd_disk_wal_fsync_duration_seconds`.
+    pub wal_fsync: Option<Histogram>,
+    /// `etcd_network_peer_round_trip_time_seconds` by member ID.
+    pub round_trip: BTreeMap<String, Histogram>,
+    /// `etcd_server_leader_changes_seen_total`.
+    pub leader_changes: Option<u64>,
+    /// `etcd_server_heartbeat_send_failures_total`.
+    pub late_heartbeats: Option<u64>,
+}
+
+/// A histogram of Prometheus' text format.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Upper bound in seconds and how many were at most that, ascending; without `+Inf`.
+    pub buckets: Vec<(f64, u64)>,
+    pub count: u64,
+}
+
+impl Histogram {
+    /// The share of observations that took longer than the bucket that holds `seconds`; none without observations.
+    pub fn share_above(&self, seconds: f64) -> Option<f64> {
+        let within = self.buckets.iter().find(|(bound, _)| *bound >= seconds).map_or(self.count, |(_, within)| *within);
+        (self.count > 0).then(|| self.count.saturating_sub(within) as f64 / self.count as f64)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +199,87 @@ pub struct ApiserverAnswer {
     pub live: Fact<bool>,
     /// `v1.34.4`.
     pub version: Fact<String>,
+    /// What it says of the cluster; none when no client certificate may be shown to it.
+    #[serde(default)]
+    pub cluster: Option<ClusterAnswer>,
+    /// Its clock less this host's, in milliseconds, from the Date of an answer: right to about a second.
+    #[serde(default)]
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// The cluster's objects as far as rules ask for them, read with the client certificate of a kubeconfig of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterAnswer {
+    /// The apiserver's time of the answer.
+    pub at: Option<Timestamp>,
+    pub nodes: Fact<Vec<NodeAnswer>>,
+    /// The leases of kube-system.
+    pub leases: Fact<Vec<LeaseAnswer>>,
+    /// Those with a backend.
+    pub api_services: Fact<Vec<ApiServiceAnswer>>,
+    /// Those with an address.
+    pub services: Fact<Vec<ServiceAnswer>>,
+    /// The ranges of ServiceCIDR objects; empty before 1.33.
+    pub service_ranges: Fact<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAnswer {
+    pub name: String,
+    pub created: Option<Timestamp>,
+    /// `InternalIP`, `Hostname`, ... and the address.
+    pub addresses: Vec<(String, String)>,
+    /// `status.daemonEndpoints.kubeletEndpoint.Port`.
+    pub kubelet_port: Option<u16>,
+    pub conditions: Vec<ConditionAnswer>,
+}
+
+impl NodeAnswer {
+    pub fn condition(&self, kind: &str) -> Option<&ConditionAnswer> {
+        self.conditions.iter().find(|condition| condition.kind == kind)
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(|ready| ready.status == "True")
+    }
+}
+
+/// A condition of an object's status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionAnswer {
+    /// `Ready`, `DiskPressure`, `Available`, ...
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+    /// When the status last changed.
+    pub since: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseAnswer {
+    pub name: String,
+    pub holder: String,
+    pub renewed: Option<Timestamp>,
+    pub duration_seconds: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiServiceAnswer {
+    /// `v1beta1.metrics.k8s.io`.
+    pub name: String,
+    /// `kube-system/metrics-server`.
+    pub backend: String,
+    /// `Available`, when the apiserver has said.
+    pub available: Option<ConditionAnswer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceAnswer {
+    /// `default/kubernetes`.
+    pub name: String,
+    pub addresses: Vec<std::net::IpAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +288,9 @@ pub struct DockerAnswer {
     pub cgroup_driver: Option<String>,
     pub cgroup_version: Option<String>,
     pub storage_driver: Option<String>,
+    /// What the driver says of itself: `Backing Filesystem`, `Supports d_type`, ...
+    #[serde(default)]
+    pub storage_status: BTreeMap<String, String>,
     pub security_options: Vec<String>,
     pub warnings: Vec<String>,
     /// Repository tags.

@@ -27,6 +27,17 @@ pub struct System {
     pub product_uuid: Fact<String>,
     /// Seconds since the machine booted, from /proc/uptime.
     pub uptime_seconds: Fact<u64>,
+    /// None without SELinux.
+    pub selinux: Fact<Option<Selinux>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Selinux {
+    pub enforcing: bool,
+    /// /sys/fs/selinux/enforce, or /etc/selinux/config, which says what it is from the next boot on.
+    pub origin: Origin,
+    /// Whether the policy has the module `container` (of the package container-selinux).
+    pub container_policy: Fact<bool>,
 }
 
 /// `CONFIG_X=y` by name without the prefix; absent means not set.

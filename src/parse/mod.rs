@@ -4,8 +4,10 @@
 
 pub mod command_line;
 pub mod config_document;
+pub mod df;
 pub mod dpkg_status;
 pub mod env_file;
+pub mod firewall;
 pub mod haproxy;
 pub mod json;
 pub mod keepalived;

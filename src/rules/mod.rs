@@ -13,6 +13,7 @@ pub mod cgroup;
 pub mod control_plane;
 pub mod edit;
 pub mod etcd;
+mod filesystems;
 pub mod host;
 pub mod kubelet;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod live_tests;
 pub mod load_balancer;
 pub mod network;
 mod not_running;
+mod objects;
 pub mod pki;
 mod reach;
 pub mod runtime;

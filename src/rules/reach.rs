@@ -212,6 +212,8 @@ mod tests {
             healthy: why.map_err(|why| Unknown::new("https://10.0.0.1:2379/health", why)),
             members: Err(unknown.clone()),
             status: Err(unknown),
+            metrics: None,
+            clock_offset_ms: None,
         }
     }
 
@@ -311,6 +313,8 @@ mod tests {
             endpoint: "https://10.0.0.1:2379".to_owned(),
             live: Ok(false),
             version: Err(Unknown::new("x", "y")),
+            cluster: None,
+            clock_offset_ms: None,
         });
         assert_eq!(kind(&host), "answers");
     }

@@ -24,6 +24,9 @@ const PLACES: &[(&str, &[&str])] = &[
 ];
 const PATHS: &[&str] = &["/root/.kube/config", "/etc/rancher/k3s/k3s.yaml", "/etc/rancher/rke2/rke2.yaml"];
 
+/// Where the configuration of CNI plug-ins is.
+const CNI: &str = "/etc/cni/net.d";
+
 /// Files of one directory that are looked at.
 const FILE_LIMIT: usize = 100;
 
@@ -58,6 +61,24 @@ pub(super) fn usual(kubernetes: &mut Kubernetes, files: &Files, problems: &Probl
     }
     for path in PATHS {
         let _ = read(kubernetes, files, problems, path, false);
+    }
+}
+
+/// Adds those that CNI plug-ins have beside their configuration. A file that is none is the plug-in's own matter.
+pub(super) fn of_plugins(kubernetes: &mut Kubernetes, files: &Files) {
+    let Ok(entries) = files.list(CNI) else { return };
+    let wanted = entries
+        .iter()
+        .filter(|entry| matches!(entry.kind, FileKind::File | FileKind::Link) && entry.name.contains("kubeconfig"));
+    for entry in wanted.take(FILE_LIMIT) {
+        let path = format!("{CNI}/{}", entry.name);
+        match files.text(&path) {
+            Ok(file) => {
+                let mode = files.metadata(&path).ok().map(|metadata| metadata.mode);
+                kubernetes.cni_kubeconfigs.extend(kubeconfig::parse(&path, &file.text, mode).kubeconfig);
+            }
+            Err(error) => kubernetes.unread_cni_kubeconfigs.push(error.unknown()),
+        }
     }
 }
 

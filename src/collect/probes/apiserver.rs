@@ -1,5 +1,5 @@
 //! Whether an apiserver lives, and its version. Both are answered to system:anonymous by default; where they are not, the
-//! refusal itself is an apiserver's answer. No token is ever sent.
+//! refusal itself is an apiserver's answer. No token is ever sent. With a client certificate it is asked about the cluster too.
 
 use reqwest::Client;
 use serde_json::Value;
@@ -10,10 +10,12 @@ use crate::origin::{Fact, Unknown};
 use super::budget::Budget;
 use super::credentials::Presentable;
 use super::http::{self, Answer};
-use super::tcp;
+use super::{objects, tcp};
 
-pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> ApiserverAnswer {
+/// `node` is what the cluster may call this host.
+pub async fn ask(endpoint: String, identity: Presentable, node: String, budget: Budget) -> ApiserverAnswer {
     let (identity, mut without) = identity.parts();
+    let has_identity = identity.is_some();
     // A client certificate that cannot be used is no reason not to ask.
     let client = http::client(identity).or_else(|why| {
         without = Some(Unknown::new("client certificate", format!("cannot be used: {why}")));
@@ -23,11 +25,20 @@ pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> Api
         Ok(client) => client,
         Err(why) => {
             let unknown = Unknown::new(&endpoint, why);
-            return ApiserverAnswer { endpoint, live: Err(unknown.clone()), version: Err(unknown) };
+            let (live, version) = (Err(unknown.clone()), Err(unknown));
+            return ApiserverAnswer { endpoint, live, version, cluster: None, clock_offset_ms: None };
         }
     };
-    let (live, version) = tokio::join!(live(&client, &endpoint, budget), version(&client, &endpoint, budget));
-    let live = match live {
+    let cluster = async {
+        match has_identity && without.is_none() {
+            true => Some(objects::ask(&client, &endpoint, &node, budget).await),
+            false => None,
+        }
+    };
+    let (live, version, cluster) =
+        tokio::join!(live(&client, &endpoint, budget), version(&client, &endpoint, budget), cluster);
+    let clock_offset_ms = live.as_ref().ok().and_then(|(_, offset)| *offset);
+    let live = match live.map(|(live, _)| live) {
         Err(unknown) => Err(tcp::or_talks_tls(unknown, &endpoint, budget).await),
         live => live,
     };
@@ -39,18 +50,19 @@ pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> Api
         },
         None => unknown,
     });
-    ApiserverAnswer { endpoint, live, version }
+    ApiserverAnswer { endpoint, live, version, cluster, clock_offset_ms }
 }
 
 /// /livez since 1.16, /healthz before.
-async fn live(client: &Client, endpoint: &str, budget: Budget) -> Fact<bool> {
+async fn live(client: &Client, endpoint: &str, budget: Budget) -> Fact<(bool, Option<i64>)> {
     let mut url = format!("{endpoint}/livez");
     let mut answer = http::ask(client.get(&url), &url, budget).await?;
     if answer.status == 404 {
         url = format!("{endpoint}/healthz");
         answer = http::ask(client.get(&url), &url, budget).await?;
     }
-    live_of(&answer).ok_or_else(|| Unknown::new(url, format!("not an apiserver's answer: {}", answer.summary())))
+    let live = live_of(&answer).map(|live| (live, answer.clock_offset_ms));
+    live.ok_or_else(|| Unknown::new(url, format!("not an apiserver's answer: {}", answer.summary())))
 }
 
 /// None for an answer that is not an apiserver's.
@@ -97,7 +109,11 @@ mod tests {
             (400, "Client sent an HTTP request to an HTTPS server.\n", None),
         ];
         for (status, body, expected) in cases {
-            assert_eq!(live_of(&Answer { status, body: body.into() }), expected, "{status} {body}");
+            assert_eq!(
+                live_of(&Answer { status, body: body.into(), clock_offset_ms: None }),
+                expected,
+                "{status} {body}"
+            );
         }
     }
 }

@@ -3,6 +3,8 @@
 //! bollard asks. A daemon that is newer or older than bollard's models (an unknown cgroup version, say) answers in a way that
 //! it refuses to read: then the same questions are asked as plain HTTP, and the answers read field by field.
 
+use std::collections::BTreeMap;
+
 use bollard::Docker;
 use bollard::query_parameters::ListImagesOptions;
 use reqwest::Client;
@@ -43,6 +45,12 @@ async fn by_client(path: &str, budget: Budget) -> Option<Fact<DockerAnswer>> {
             cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()),
             cgroup_version: info.cgroup_version.map(|version| version.to_string()),
             storage_driver: info.driver,
+            storage_status: info
+                .driver_status
+                .into_iter()
+                .flatten()
+                .filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone())))
+                .collect(),
             security_options: info.security_options.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
             images: Ok(tags),
@@ -69,6 +77,7 @@ async fn by_hand(path: &str, budget: Budget) -> Fact<DockerAnswer> {
         cgroup_driver: text(&info, "CgroupDriver"),
         cgroup_version: text(&info, "CgroupVersion"),
         storage_driver: text(&info, "Driver"),
+        storage_status: rows(&info, "DriverStatus"),
         security_options: texts(&info, "SecurityOptions"),
         warnings: texts(&info, "Warnings"),
         images: images.and_then(|images| tags(&images).ok_or_else(|| Unknown::new(path, "its images are no list"))),
@@ -88,6 +97,12 @@ async fn get(client: &Client, socket: &str, path: &str, budget: Budget) -> Fact<
 fn texts(json: &Value, name: &str) -> Vec<String> {
     let items = json.get(name).and_then(Value::as_array);
     items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// `[["Backing Filesystem", "extfs"], ...]`.
+fn rows(json: &Value, name: &str) -> BTreeMap<String, String> {
+    let rows = json.get(name).and_then(Value::as_array).into_iter().flatten();
+    rows.filter_map(|row| Some((row.get(0)?.as_str()?.to_owned(), row.get(1)?.as_str()?.to_owned()))).collect()
 }
 
 /// RepoTags is null or `<none>:<none>` for an image without name.

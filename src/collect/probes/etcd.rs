@@ -8,13 +8,13 @@
 use reqwest::Client;
 use serde_json::Value;
 
-use crate::facts::probe::{EtcdAnswer, EtcdMember, EtcdStatus};
+use crate::facts::probe::{EtcdAnswer, EtcdMember, EtcdMetrics, EtcdStatus};
 use crate::origin::{Fact, Unknown};
 
 use super::budget::Budget;
 use super::credentials::Presentable;
 use super::http::{self, Answer};
-use super::tcp;
+use super::{metrics, tcp};
 
 const PREFIXES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
 
@@ -29,15 +29,19 @@ pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> Etc
                 healthy: Err(unknown.clone()),
                 members: Err(unknown.clone()),
                 status: Err(unknown),
+                metrics: None,
+                clock_offset_ms: None,
             };
         }
     };
-    let (healthy, members, status) = tokio::join!(
+    let (healthy, members, status, metrics) = tokio::join!(
         health(&client, &endpoint, budget),
         gateway(&client, &endpoint, "/cluster/member/list", budget),
         gateway(&client, &endpoint, "/maintenance/status", budget),
+        metrics(&client, &endpoint, budget),
     );
-    let healthy = match healthy {
+    let clock_offset_ms = healthy.as_ref().ok().and_then(|(_, offset)| *offset);
+    let healthy = match healthy.map(|(healthy, _)| healthy) {
         Err(unknown) => Err(tcp::or_talks_tls(unknown, &endpoint, budget).await),
         healthy => healthy,
     };
@@ -53,14 +57,29 @@ pub async fn ask(endpoint: String, identity: Presentable, budget: Budget) -> Etc
         healthy: healthy.map_err(explain),
         members: members.and_then(|json| members_of(&json, &endpoint)).map_err(explain),
         status: status.and_then(|json| status_of(&json, &endpoint)).map_err(explain),
+        metrics: Some(metrics.map_err(explain)),
+        clock_offset_ms,
         endpoint,
     }
 }
 
-async fn health(client: &Client, endpoint: &str, budget: Budget) -> Fact<bool> {
+/// What it counted, at the URL for clients, where it is unless --listen-metrics-urls has moved it away.
+async fn metrics(client: &Client, endpoint: &str, budget: Budget) -> Fact<EtcdMetrics> {
+    let url = format!("{endpoint}/metrics");
+    let answer = http::ask(client.get(&url), &url, budget).await?;
+    if answer.status != 200 {
+        return Err(Unknown::new(url, answer.summary()));
+    }
+    let now = crate::collect::now().as_second() as f64;
+    Ok(metrics::parse(&String::from_utf8_lossy(&answer.body), now))
+}
+
+async fn health(client: &Client, endpoint: &str, budget: Budget) -> Fact<(bool, Option<i64>)> {
     let url = format!("{endpoint}/health");
     let answer = http::ask(client.get(&url), &url, budget).await?;
-    health_of(&answer).ok_or_else(|| Unknown::new(url, answer.summary()))
+    health_of(&answer)
+        .map(|healthy| (healthy, answer.clock_offset_ms))
+        .ok_or_else(|| Unknown::new(url, answer.summary()))
 }
 
 /// `{"health":"true"}`, with a boolean in very old releases; an unhealthy member says false with status 503.
@@ -161,7 +180,7 @@ mod tests {
             (200, r#"{"health":"perhaps"}"#, None),
         ];
         for (status, body, expected) in cases {
-            assert_eq!(health_of(&Answer { status, body: body.into() }), expected, "{body}");
+            assert_eq!(health_of(&Answer { status, body: body.into(), clock_offset_ms: None }), expected, "{body}");
         }
     }
 

@@ -90,7 +90,11 @@ mod tests {
             (401, r#"{"errorCode":110,"message":"The request requires user authentication"}"#, None),
             (500, r#"{"errorCode":300,"message":"Raft Internal Error"}"#, None),
         ] {
-            assert_eq!(in_v2(&Answer { status, body: body.into() }), expected, "{status} {body}");
+            assert_eq!(
+                in_v2(&Answer { status, body: body.into(), clock_offset_ms: None }),
+                expected,
+                "{status} {body}"
+            );
         }
         for (status, body, expected) in [
             (200, r#"{"header":{"cluster_id":"1"},"count":"1"}"#, Some(true)),
@@ -98,7 +102,11 @@ mod tests {
             (200, "{}", None),
             (400, r#"{"error":"etcdserver: user name is empty","code":3}"#, None),
         ] {
-            assert_eq!(in_v3(&Answer { status, body: body.into() }), expected, "{status} {body}");
+            assert_eq!(
+                in_v3(&Answer { status, body: body.into(), clock_offset_ms: None }),
+                expected,
+                "{status} {body}"
+            );
         }
     }
 }

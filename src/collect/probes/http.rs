@@ -20,6 +20,8 @@ const LIMIT: usize = 4 << 20;
 pub struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
+    /// The server's clock less this host's, in milliseconds; none without a Date, and when the answer took long.
+    pub clock_offset_ms: Option<i64>,
 }
 
 impl Answer {
@@ -66,11 +68,22 @@ fn build(builder: reqwest::ClientBuilder) -> Result<Client, String> {
 pub async fn ask(request: RequestBuilder, what: &str, budget: Budget) -> Fact<Answer> {
     budget
         .answer(what, async {
+            let asked = crate::collect::now();
             let response = request.send().await.map_err(|error| Unknown::new(what, describe(&error)))?;
+            let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+            let clock_offset_ms = date.and_then(|date| clock_offset(date, asked, crate::collect::now()));
             let status = response.status().as_u16();
-            Ok(Answer { status, body: body(response, what).await? })
+            Ok(Answer { status, body: body(response, what).await?, clock_offset_ms })
         })
         .await
+}
+
+/// A Date is cut to seconds: what was meant is half a second later on average.
+fn clock_offset(date: &str, asked: jiff::Timestamp, answered: jiff::Timestamp) -> Option<i64> {
+    const SLOW: i64 = 1000;
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_millisecond();
+    let (asked, answered) = (asked.as_millisecond(), answered.as_millisecond());
+    ((0..=SLOW).contains(&(answered - asked))).then(|| theirs + 500 - (asked + answered) / 2)
 }
 
 async fn body(mut response: Response, what: &str) -> Fact<Vec<u8>> {
@@ -128,7 +141,22 @@ mod tests {
             (500, "a\u{1b}[31mb", "HTTP 500: a[31mb"),
         ];
         for (status, body, expected) in cases {
-            assert_eq!(Answer { status, body: body.into() }.summary(), expected);
+            assert_eq!(Answer { status, body: body.into(), clock_offset_ms: None }.summary(), expected);
+        }
+    }
+
+    #[test]
+    fn clocks_are_compared() {
+        let time = |text: &str| text.parse().unwrap();
+        let asked = time("2026-01-01T00:00:10.0Z");
+        for (date, answered, expected) in [
+            ("Thu, 01 Jan 2026 00:00:10 GMT", "2026-01-01T00:00:10.2Z", Some(400)),
+            ("Thu, 01 Jan 2026 00:00:40 GMT", "2026-01-01T00:00:10.0Z", Some(30_500)),
+            ("Wed, 31 Dec 2025 23:00:10 GMT", "2026-01-01T00:00:10.0Z", Some(-3_599_500)),
+            ("Thu, 01 Jan 2026 00:00:10 GMT", "2026-01-01T00:00:12.0Z", None),
+            ("yesterday", "2026-01-01T00:00:10.2Z", None),
+        ] {
+            assert_eq!(clock_offset(date, asked, time(answered)), expected, "{date} {answered}");
         }
     }
 }

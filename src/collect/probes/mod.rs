@@ -1,4 +1,5 @@
-//! What is asked live, over sockets: connections and handshakes, etcd, apiservers, Docker, the CRI runtime, names.
+//! What is asked live, over sockets: connections and handshakes, etcd, apiservers, Docker, the CRI runtime, names; and what
+//! only the host's own kernel can say.
 //!
 //! [`Plan::of`] decides what to ask, [`take`] asks it. Nothing is changed by any of it: every request is a read. All of it
 //! runs at once and ends by one deadline, whether or not the other side, or the resolver, ever answers.
@@ -10,8 +11,12 @@ mod cri;
 mod docker;
 mod etcd;
 mod flannel;
+mod follow;
 mod http;
+pub mod kernel;
+mod metrics;
 mod names;
+mod objects;
 mod plan;
 mod recorded;
 mod served;
@@ -89,6 +94,12 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         dials.ask(tcp::unasked(&dials_of_target), tcp::ask(dials_of_target, budget));
     }
 
+    let mut repeated = Asked::new(&turns, budget);
+    for endpoint in plan.repeated {
+        repeated.ask(None, follow::repeat(endpoint, budget));
+    }
+    let kernel = tokio::spawn(kernel::ask(plan.kernel, kernel::tools(files), budget));
+
     let mut names = Asked::new(&turns, budget);
     for name in plan.names {
         names.ask((name.clone(), Err(not_asked(&name))), names::ask(name, budget));
@@ -116,7 +127,16 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
     let mut apiservers = Asked::new(&turns, budget);
     for question in plan.apiservers {
         let identity = credentials::first(&question.certificates, files);
-        apiservers.ask(apiserver_unasked(&question.endpoint), apiserver::ask(question.endpoint, identity, budget));
+        let unasked = apiserver_unasked(&question.endpoint);
+        apiservers.ask(unasked, apiserver::ask(question.endpoint, identity, plan.node.clone(), budget));
+    }
+    // What was told is dialled while the rest still answers.
+    let apiservers = apiservers.answers().await;
+    let etcd = etcd.answers().await;
+    let mut followed = Asked::new(&turns, budget);
+    for dial in follow::dials(&apiservers, &etcd, plan.dials_kubelets) {
+        let dials = vec![dial];
+        followed.ask(tcp::unasked(&dials), tcp::ask(dials, budget));
     }
 
     let (connects, handshakes): (Vec<ConnectAnswer>, Vec<Vec<TlsAnswer>>) = dials.answers().await.into_iter().unzip();
@@ -125,13 +145,16 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         patience_ms: budget.patience().as_millis() as u64,
         connects,
         handshakes: handshakes.into_iter().flatten().collect(),
-        etcd: etcd.answers().await,
-        apiservers: apiservers.answers().await,
+        etcd,
+        apiservers,
         flannel: flannel.answers().await,
         docker: docker.answers().await.into_iter().next().flatten(),
         cri: cri.answers().await.into_iter().next().flatten(),
         unresolved_neighbours: Vec::new(),
         names: names.answers().await.into_iter().collect(),
+        followed: followed.answers().await.into_iter().map(|(connect, _)| connect).collect(),
+        repeated: repeated.answers().await.into_iter().flatten().collect(),
+        kernel: tokio::time::timeout_at(budget.ends(), kernel).await.ok().and_then(Result::ok),
     }
 }
 
@@ -145,6 +168,8 @@ fn etcd_unasked(endpoint: &str) -> EtcdAnswer {
         healthy: Err(not_asked(endpoint)),
         members: Err(not_asked(endpoint)),
         status: Err(not_asked(endpoint)),
+        metrics: None,
+        clock_offset_ms: None,
     }
 }
 
@@ -158,7 +183,13 @@ fn flannel_unasked(question: &FlannelQuestion) -> FlannelAnswer {
 }
 
 fn apiserver_unasked(endpoint: &str) -> ApiserverAnswer {
-    ApiserverAnswer { endpoint: endpoint.to_owned(), live: Err(not_asked(endpoint)), version: Err(not_asked(endpoint)) }
+    ApiserverAnswer {
+        endpoint: endpoint.to_owned(),
+        live: Err(not_asked(endpoint)),
+        version: Err(not_asked(endpoint)),
+        cluster: None,
+        clock_offset_ms: None,
+    }
 }
 
 /// Questions of one kind that run side by side, and what stands for those that bring no answer.

@@ -272,6 +272,8 @@ mod tests {
             healthy: if members.is_some() { Ok(true) } else { Err(silent()) },
             status: if members.is_some() { Ok(status) } else { Err(silent()) },
             members: members.ok_or_else(silent),
+            metrics: None,
+            clock_offset_ms: None,
         }
     }
 

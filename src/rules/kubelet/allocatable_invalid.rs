@@ -101,7 +101,7 @@ fn share(text: &str, capacity: f64) -> Option<f64> {
 }
 
 /// `500m`, `2`, `1Gi`, `1500M` as a number.
-fn quantity(text: &str) -> Option<f64> {
+pub(super) fn quantity(text: &str) -> Option<f64> {
     let text = text.trim();
     let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text.get(..unit)?.parse().ok()?;

@@ -23,6 +23,8 @@ fn answer(endpoint: &str, live: Result<bool, &str>, version: Option<&str>) -> Ap
         endpoint: endpoint.to_owned(),
         live: live.map_err(unknown),
         version: version.map(str::to_owned).ok_or_else(|| unknown("not told")),
+        cluster: None,
+        clock_offset_ms: None,
     }
 }
 
@@ -143,6 +145,8 @@ fn masters_that_etcd_tells() {
             healthy: Ok(true),
             members: Ok(members),
             status: Err(unknown("not part of this test")),
+            metrics: None,
+            clock_offset_ms: None,
         });
         host
     };

@@ -18,7 +18,7 @@ fn answer(endpoint: &str, status: Fact<EtcdStatus>) -> EtcdAnswer {
         }]
     });
     let healthy = status.as_ref().map(|_| true).map_err(Clone::clone);
-    EtcdAnswer { endpoint: endpoint.to_owned(), healthy, members, status }
+    EtcdAnswer { endpoint: endpoint.to_owned(), healthy, members, status, metrics: None, clock_offset_ms: None }
 }
 
 fn status(cluster: &str, db_size: u64, errors: &[&str]) -> Fact<EtcdStatus> {

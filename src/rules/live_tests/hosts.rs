@@ -141,6 +141,7 @@ fn docker_drivers() {
         ]);
         host.probes.docker = Some(docker.map_or(Err(unknown("permission denied")), |driver| {
             Ok(DockerAnswer {
+                storage_status: Default::default(),
                 version: "20.10.7".to_owned(),
                 cgroup_driver: Some(driver.to_owned()),
                 cgroup_version: None,

@@ -41,6 +41,8 @@ fn apiserver(on_disk: &str, served: &str, version: Option<&str>) -> Host {
         endpoint: "https://127.0.0.1:6443".to_owned(),
         live: Ok(true),
         version: version.map(str::to_owned).ok_or_else(|| Unknown::new("version", "not told")),
+        cluster: None,
+        clock_offset_ms: None,
     });
     host
 }

@@ -7,13 +7,14 @@ use super::frontends::{addresses_of, listen_port};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{ComponentName, LayerKind};
 use crate::facts::log::LogHit;
+use crate::facts::probe::ConnectOutcome;
 use crate::facts::topology::{self, Edge, Service, secure_port};
 use crate::facts::{Cluster, Host};
-use crate::origin::{Sourced, Unknown};
-use crate::report::Severity;
-use crate::rules::edit;
+use crate::origin::{Origin, Sourced, Unknown};
+use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::support::{Url, file_of, in_url, main_address_like, owners};
 use crate::rules::{Context, Detector, Judge, Refined};
+use crate::rules::{edit, reach};
 
 pub(super) const DETECTOR: Detector = Detector { id: "lb-hairpin", judge: Judge::Host(judge), refine: Some(refine) };
 
@@ -53,6 +54,14 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         by_address.entry((address, url.port_or_default())).or_default().push(edge);
     }
     for ((address, port), edges) in &by_address {
+        if let Some(judged) = dialled(context.cluster, host, edges) {
+            match judged {
+                Ok(None) => verdict.pass(),
+                Ok(Some(found)) => verdict.fail(found.finish(host, *address, edges, secure_port(apiserver))),
+                Err(unknown) => verdict.unknown(unknown),
+            }
+            continue;
+        }
         match hairpin(context.cluster, host, *address, *port) {
             Ok(None) => verdict.pass(),
             Ok(Some(found)) => {
@@ -61,6 +70,76 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             Err(unknown) => verdict.unknown(unknown),
         }
     }
+}
+
+/// What dialling the load balancer from this master showed.
+struct Dialled<'a> {
+    target: &'a str,
+    message: &'static str,
+    said: String,
+    elsewhere: Option<&'a str>,
+}
+
+impl Dialled<'_> {
+    fn finish(&self, host: &Host, address: IpAddr, edges: &[Edge], secure_port: u16) -> Draft {
+        let draft = Draft::new().subject(address.to_string()).value("address", address).message(self.message);
+        let mut draft = with_edit(draft, host, address, edges, secure_port)
+            .value("target", self.target)
+            .value("said", &self.said)
+            .maybe_value("elsewhere", self.elsewhere);
+        for edge in edges {
+            draft = draft.at(&host.name, &edge.url.origin, "its own load balancer".to_owned());
+        }
+        let origin = Origin::answer(format!("dialling {}", self.target));
+        draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, self.said.clone()))
+    }
+}
+
+/// Judges by what was dialled live: a balancer that loses the connections to this very host answers some and not the others,
+/// or none here while it answers another given host. None when nothing was dialled, or the host's own apiserver is not up:
+/// then silence is another fault's.
+fn dialled<'a>(cluster: &'a Cluster, host: &'a Host, edges: &[Edge]) -> Option<Result<Option<Dialled<'a>>, Unknown>> {
+    let targets: Vec<String> = edges.iter().filter_map(|edge| Some(reach::target(&edge.parsed()?))).collect();
+    let dial = host.probes.repeated.iter().find(|dial| targets.contains(&dial.target))?;
+    let apiserver = host.component(ComponentName::KubeApiserver)?;
+    if dial.timed_out == 0 {
+        // Refusals are its servers' or its own.
+        return if dial.connected > 0 { None } else { Some(Ok(None)) };
+    }
+    let own = reach::own_targets(apiserver, "");
+    let is_own = |endpoint: &str| own.iter().any(|target| endpoint.rsplit("://").next() == Some(target));
+    if !host.probes.apiservers.iter().any(|answer| is_own(&answer.endpoint) && answer.live == Ok(true)) {
+        return None;
+    }
+    let elsewhere = cluster.hosts.iter().filter(|other| other.name != host.name).find(|other| {
+        let connects = other.probes.connects.iter();
+        connects.filter(|one| one.target == dial.target).any(|one| one.outcome == ConnectOutcome::Connected)
+    });
+    let all = dial.connected + dial.timed_out + dial.refused;
+    let said = format!("{} of {all} connections to {} were not answered", dial.timed_out, dial.target);
+    let found =
+        |message, elsewhere| Some(Ok(Some(Dialled { target: &dial.target, message, said: said.clone(), elsewhere })));
+    match elsewhere {
+        Some(other) => found("elsewhere", Some(other.name.as_str())),
+        None if dial.connected > 0 && !has_silent_master(cluster, host) => found("some", None),
+        None => {
+            let what = format!("whether {} leads back to {}", dial.target, host.name);
+            Some(Err(Unknown::new(what, said)
+                .with_remedy("dial it from a worker: when it answers there, it cannot lead back")))
+        }
+    }
+}
+
+/// Whether some other master is known not to answer, so that the balancer may send connections to nobody.
+fn has_silent_master(cluster: &Cluster, host: &Host) -> bool {
+    let nodes = host.probes.apiservers.iter().filter_map(|answer| answer.cluster.as_ref()?.nodes.as_ref().ok());
+    let not_ready = nodes.flatten().any(|node| !node.is_ready());
+    let told = host.probes.apiservers.iter().any(|answer| answer.cluster.as_ref().is_some_and(|one| one.nodes.is_ok()));
+    let silent = cluster
+        .hosts
+        .iter()
+        .any(|other| other.component(ComponentName::KubeApiserver).is_some_and(|apiserver| apiserver.pid.is_none()));
+    not_ready || !told || silent
 }
 
 /// Whether the host's connections to a virtual address cannot come back.
@@ -127,7 +206,6 @@ fn servers<'a>(cluster: &'a Cluster, host: &Host, address: IpAddr, port: u16) ->
 
 fn draft(host: &Host, address: IpAddr, edges: &[Edge], found: &Loop<'_>, secure_port: u16) -> Draft {
     let mut draft = Draft::new().subject(address.to_string()).value("address", address);
-    let own = host.network.as_ref().ok().and_then(|network| main_address_like(network, address));
     let (label, server) = match found {
         Loop::Local(server) => {
             draft = draft.message("local").severity(Severity::Warning);
@@ -146,6 +224,12 @@ fn draft(host: &Host, address: IpAddr, edges: &[Edge], found: &Loop<'_>, secure_
             format!("{} is a server of it{kind}", host.name),
         );
     }
+    with_edit(draft, host, address, edges, secure_port)
+}
+
+/// Adds how the clients are let dial the host's own apiserver.
+fn with_edit(mut draft: Draft, host: &Host, address: IpAddr, edges: &[Edge], secure_port: u16) -> Draft {
+    let own = host.network.as_ref().ok().and_then(|network| main_address_like(network, address));
     let Some(own) = own else { return draft };
     let own_url = format!("https://{}:{secure_port}", in_url(own));
     let edits: Option<Vec<edit::Edit>> =

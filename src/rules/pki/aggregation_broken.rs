@@ -1,17 +1,58 @@
 //! apiserver-aggregation-broken: the certificate by which kube-apiserver speaks to aggregated APIs is not one that they let
 //! through.
 
+use jiff::SignedDuration;
+
 use super::inventory::{flag_file, readable};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{ComponentName, split_items};
+use crate::origin::Unknown;
+use crate::rules::objects::told;
 use crate::rules::support::{file_of, in_words};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "apiserver-aggregation-broken", judge: Judge::Host(judge), refine: None };
 
-fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+/// A backend that starts does not answer for a while.
+const GRACE: SignedDuration = SignedDuration::from_secs(120);
+
+fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    judge_backends(context, host, verdict);
+    judge_certificate(host, verdict);
+}
+
+/// What the apiserver itself says of the backends.
+fn judge_backends(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some((told, services)) = told(context, host, verdict, |cluster| &cluster.api_services) else { return };
+    for service in services {
+        let Some(available) = service.available.as_ref().filter(|available| available.status == "False") else {
+            verdict.pass();
+            continue;
+        };
+        if available.since.is_some_and(|since| told.age(since) < GRACE) {
+            verdict.unknown(Unknown::new(
+                format!("APIService {}", service.name),
+                "its backend has just stopped answering",
+            ));
+            continue;
+        }
+        let path = format!("/apis/apiregistration.k8s.io/v1/apiservices/{}", service.name);
+        let said = format!("{}: {}", available.reason, available.message);
+        verdict.fail(
+            Draft::new()
+                .subject(&service.name)
+                .value("service", &service.name)
+                .value("backend", &service.backend)
+                .value("reason", &available.reason)
+                .evidence(told.evidence(host, &path, said))
+                .note(format!("its backend is the service {}", service.backend)),
+        );
+    }
+}
+
+fn judge_certificate(host: &Host, verdict: &mut Verdict) {
     let Some(apiserver) = host.component(ComponentName::KubeApiserver) else { return };
     let Some(path) = apiserver.flag_in_file("proxy-client-cert-file") else { return };
     if apiserver.flag("requestheader-client-ca-file").is_none() {

@@ -11,6 +11,7 @@ mod network_conflict;
 mod pause_image_mismatch;
 mod pause_image_missing;
 mod registry_untrusted;
+mod storage_driver_failed;
 
 use super::Detector;
 
@@ -21,6 +22,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &network_conflict::DETECTOR,
     &pause_image_mismatch::DETECTOR,
     &registry_untrusted::DETECTOR,
+    &storage_driver_failed::DETECTOR,
     &config_invalid::DETECTOR,
     &containerd_cri_disabled::DETECTOR,
     &docker_hosts_conflict::DETECTOR,

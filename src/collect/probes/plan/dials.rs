@@ -55,6 +55,28 @@ pub fn add(host: &Host, plan: &mut Plan) {
     }
 }
 
+/// What a master's kubeconfigs dial that is neither loopback nor its own: load balancers' and virtual addresses. One
+/// connection does not tell whether each of their servers answers.
+pub fn repeated(host: &Host) -> Vec<Endpoint> {
+    let Ok(network) = &host.network else { return Vec::new() };
+    if host.component(ComponentName::KubeApiserver).is_none() {
+        return Vec::new();
+    }
+    let servers = host.kubernetes.kubeconfigs.iter().filter_map(|kubeconfig| kubeconfig.current_cluster());
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for endpoint in servers.filter_map(kubeconfig_endpoint) {
+        let address = endpoint.host.parse::<IpAddr>();
+        let is_elsewhere = match address {
+            Ok(address) => !address.is_loopback() && !network.owns(address),
+            Err(_) => endpoint.host != "localhost",
+        };
+        if is_elsewhere && !endpoints.contains(&endpoint) && endpoints.len() < 4 {
+            endpoints.push(endpoint);
+        }
+    }
+    endpoints
+}
+
 fn written(component: &Component, flag: &str, value: &Sourced<String>) -> String {
     format!("{} --{flag} ({})", component.name.name(), value.origin)
 }

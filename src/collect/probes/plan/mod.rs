@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::kernel::KernelQuestion;
 use crate::facts::Host;
+use crate::facts::component::ComponentName;
 pub use endpoint::Endpoint;
 use endpoint::{is_name, target};
 
@@ -27,6 +29,13 @@ pub struct Plan {
     pub cri: Option<SocketQuestion>,
     /// Names that endpoints use, and the host's own.
     pub names: BTreeSet<String>,
+    /// Load balancers' endpoints that a master dials, to be dialled several times.
+    pub repeated: Vec<Endpoint>,
+    pub kernel: KernelQuestion,
+    /// What the cluster may call this host.
+    pub node: String,
+    /// Whether the kubelets that an apiserver tells of are dialled, as an apiserver of this host does.
+    pub dials_kubelets: bool,
 }
 
 /// A TCP connection, with a TLS handshake where the client that it stands for makes one.
@@ -104,6 +113,10 @@ impl Plan {
             flannel: services::flannel(host),
             docker: services::docker(host),
             cri: services::cri(host),
+            repeated: dials::repeated(host),
+            kernel: super::kernel::question(host),
+            node: services::node(host),
+            dials_kubelets: host.component(ComponentName::KubeApiserver).is_some(),
             ..Plan::default()
         };
         dials::add(host, &mut plan);

@@ -135,7 +135,29 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
             ask(endpoint, None);
         }
     }
+    for question in &mut questions {
+        // Who may see most goes first: what is asked is only read, and a kubelet may not list what others have.
+        question.certificates.sort_by_key(|certificate| match certificate {
+            ClientCertificate::Kubeconfig { path } => rank(path),
+            ClientCertificate::Files { certificate, .. } => rank(certificate),
+        });
+    }
     questions
+}
+
+fn rank(path: &str) -> u8 {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    match () {
+        () if name.contains("admin") || path.ends_with("/.kube/config") => 0,
+        () if name.contains("kubelet") || name.contains("proxy") => 2,
+        () => 1,
+    }
+}
+
+/// The name of this host's node: what the kubelet is told, else the host's own.
+pub fn node(host: &Host) -> String {
+    let told = host.component(ComponentName::Kubelet).and_then(|kubelet| kubelet.flag("hostname-override"));
+    told.map_or(&host.name, |name| &name.value).clone()
 }
 
 /// The current cluster's server. Without a scheme, client-go takes it for TLS when there is anything about TLS beside it.

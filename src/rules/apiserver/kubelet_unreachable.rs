@@ -1,0 +1,67 @@
+//! apiserver-kubelet-unreachable: the kubelet of a node that reports itself as ready does not take connections from a master.
+
+use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::component::ComponentName;
+use crate::facts::probe::ConnectOutcome;
+use crate::origin::{Origin, Unknown};
+use crate::report::{Evidence, EvidenceKind};
+use crate::rules::{Context, Detector, Judge};
+
+pub(super) const DETECTOR: Detector =
+    Detector { id: "apiserver-kubelet-unreachable", judge: Judge::Host(judge), refine: None };
+
+/// Milliseconds; to wait less is this program's hurry, not the other side's silence.
+const LEAST_PATIENCE: u64 = 1000;
+
+fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|_| host.probes.taken) else { return };
+    // With an egress selector kubelets are reached through a proxy.
+    if apiserver.flag("egress-selector-config-file").is_some() {
+        return;
+    }
+    let clusters = host.probes.apiservers.iter().filter_map(|answer| answer.cluster.as_ref());
+    let Some(nodes) = clusters.filter_map(|cluster| cluster.nodes.as_ref().ok()).max_by_key(|nodes| nodes.len()) else {
+        return;
+    };
+    for node in nodes.iter().filter(|node| node.is_ready()) {
+        let address = node.addresses.iter().find(|(kind, _)| kind == "InternalIP").map(|(_, address)| address);
+        let (Some(address), Some(port)) = (address, node.kubelet_port) else { continue };
+        let target = if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };
+        let Some(answer) = host.probes.followed.iter().find(|answer| answer.target == target) else { continue };
+        let why = match &answer.outcome {
+            ConnectOutcome::Connected => {
+                verdict.pass();
+                continue;
+            }
+            ConnectOutcome::Refused => "connection refused".to_owned(),
+            ConnectOutcome::Unreachable(why) => why.clone(),
+            ConnectOutcome::TimedOut if answer.elapsed_ms >= LEAST_PATIENCE => {
+                format!("did not answer in {:.1} s", answer.elapsed_ms as f64 / 1000.0)
+            }
+            ConnectOutcome::TimedOut => {
+                verdict.unknown(
+                    Unknown::new(&target, "there was no time to wait for its answer")
+                        .with_remedy("allow more time: --timeout 10s"),
+                );
+                continue;
+            }
+            ConnectOutcome::NotResolved(why) | ConnectOutcome::Other(why) => {
+                verdict.unknown(Unknown::new(&target, why.clone()));
+                continue;
+            }
+        };
+        let origin = Origin::answer(format!("dialling {target}"));
+        verdict.fail(
+            Draft::new()
+                .subject(address)
+                .message("live")
+                .value("node", address)
+                .value("name", &node.name)
+                .value("port", port)
+                .value("reason", &why)
+                .evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, why))
+                .note(format!("node {} reports itself as ready: its way to the apiserver is open", node.name)),
+        );
+    }
+}
