@@ -77,12 +77,10 @@ impl CardFile {
                 return Err(wrong("logs:", format!("the pattern {} has no example", rule.pattern)));
             }
         }
-        let texts = front.messages.values().chain(
-            front.fix.iter().flat_map(|fix| {
-                let commands = fix.commands.iter().flat_map(CommandTemplate::texts);
-                std::iter::once(&fix.summary).chain(commands).chain(&fix.restarts)
-            }),
-        );
+        let texts = front.messages.values().chain(front.fix.iter().flat_map(|fix| {
+            let commands = fix.commands.iter().flat_map(CommandTemplate::texts);
+            std::iter::once(&fix.summary).chain(commands).chain(&fix.restarts)
+        }));
         for template in texts.chain(&front.verify).chain(front.logs.iter().filter_map(|rule| rule.title.as_ref())) {
             if let Err(message) = template::names(template) {
                 return Err(wrong(template.lines().next().unwrap_or_default(), message));
