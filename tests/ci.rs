@@ -217,7 +217,7 @@ fn a_waived_cause_covers_what_follows_from_it() {
         let mut findings = report["findings"].as_array().into_iter().flatten();
         findings.find(|finding| finding["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {report:#}")).clone()
     };
-    let (_, report) = floating_with_waiver("rule = \"none-such-*\"\n");
+    let (_, report) = floating_with_waiver("rule = \"etcd-nospace\"\n");
     assert!(finding(&report, "etcd-quorum-fragile")["consequence_of"].is_string());
     let (code, report) = floating_with_waiver("rule = \"etcd-address-not-local\"\nuntil = 2026-06-30\n");
     let fragile = finding(&report, "etcd-quorum-fragile");
