@@ -198,14 +198,14 @@ fn a_baseline_lets_known_findings_pass_and_new_ones_fail() {
 }
 
 /// The three masters of which m2's etcd listens on an address that comes and goes, judged with this waiver.
-fn floating_with_waiver(waiver: &str) -> (i32, Value) {
+fn floating_with_waiver(only: &str, waiver: &str) -> (i32, Value) {
     let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/clusters/peer-on-floating-address");
     let sources = ["m1", "m2", "m3"].map(|name| cluster.join(name).display().to_string());
     let folder = tempfile::tempdir().unwrap();
     let config = write(folder.path(), "waive.toml", &format!("[[waivers]]\nreason = \"the address comes\"\n{waiver}"));
     let config = config.display().to_string();
     let mut arguments = vec!["check", "--format", "json", "--at", "2026-01-01", "--config", &config];
-    arguments.extend(["--only", "etcd,kube-apiserver"]);
+    arguments.extend(["--only", only]);
     arguments.extend(sources.iter().map(String::as_str));
     let (code, stdout, stderr) = k8sdoctor(folder.path(), &arguments);
     (code, serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error} {stderr}")))
@@ -217,9 +217,10 @@ fn a_waived_cause_covers_what_follows_from_it() {
         let mut findings = report["findings"].as_array().into_iter().flatten();
         findings.find(|finding| finding["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {report:#}")).clone()
     };
-    let (_, report) = floating_with_waiver("rule = \"none-such-*\"\n");
+    let both = "etcd-address-not-local,etcd-quorum-fragile";
+    let (_, report) = floating_with_waiver(both, "rule = \"etcd-quorum-f*\"\nhost = \"none\"\n");
     assert!(finding(&report, "etcd-quorum-fragile")["consequence_of"].is_string());
-    let (code, report) = floating_with_waiver("rule = \"etcd-address-not-local\"\nuntil = 2026-06-30\n");
+    let (code, report) = floating_with_waiver(both, "rule = \"etcd-address-not-local\"\nuntil = 2026-06-30\n");
     let fragile = finding(&report, "etcd-quorum-fragile");
     assert_eq!((code, &fragile["suppressed"]["kind"]), (0, &"waiver".into()), "{fragile:#}");
     assert_eq!(fragile["suppressed"]["until"], "2026-06-30");
@@ -229,11 +230,17 @@ fn a_waived_cause_covers_what_follows_from_it() {
         report["findings"].as_array().unwrap().iter().all(|finding| !finding["suppressed"].is_null()),
         "{report:#}"
     );
+    // What another fault explains as well does not go with it.
+    let (code, report) = floating_with_waiver("etcd", "rule = \"etcd-address-not-local\"\n");
+    let fragile = finding(&report, "etcd-quorum-fragile");
+    assert!(code == 1 && fragile["suppressed"].is_null(), "{fragile:#}");
+    let other = finding(&report, "etcd-scheme-mismatch");
+    assert_eq!(fragile["consequence_of"], other["id"], "{report:#}");
     // Past its end nothing is covered any more.
-    let (code, report) = floating_with_waiver("rule = \"etcd-address-not-local\"\nuntil = 2025-06-30\n");
+    let (code, report) = floating_with_waiver(both, "rule = \"etcd-address-not-local\"\nuntil = 2025-06-30\n");
     assert_eq!((code, &report["summary"]["waived"]), (1, &0.into()));
     // The other way round there is nothing to cover: the cause stands.
-    let (code, report) = floating_with_waiver("rule = \"etcd-quorum-fragile\"\n");
+    let (code, report) = floating_with_waiver(both, "rule = \"etcd-quorum-fragile\"\n");
     assert!(code == 1 && finding(&report, "etcd-address-not-local")["suppressed"].is_null());
 }
 

@@ -170,22 +170,29 @@ fn manual() -> Result<Exit, CliError> {
     let mut command = Cli::command();
     command.build();
     clap_mangen::Man::new(command.clone()).render(&mut text)?;
+    describe_subcommands(&command, "k8sdoctor", &mut text)?;
+    output::print(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Clean)
+}
+
+/// A section for each command below, those of commands in turn behind it.
+fn describe_subcommands(command: &clap::Command, path: &str, text: &mut Vec<u8>) -> std::io::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
-        let name = subcommand.get_name().to_owned();
-        if name == "help" {
+        if subcommand.get_name() == "help" {
             continue;
         }
+        let path = format!("{path} {}", subcommand.get_name().to_uppercase());
         let man = clap_mangen::Man::new(subcommand.clone());
-        text.extend_from_slice(format!(".SH \"k8sdoctor {}\"\n", name.to_uppercase()).as_bytes());
+        text.extend_from_slice(format!(".SH \"{path}\"\n").as_bytes());
         let mut section = Vec::new();
         man.render_description_section(&mut section)?;
         man.render_synopsis_section(&mut section)?;
         man.render_options_section(&mut section)?;
         // Sections of a subcommand are subsections of the page.
         text.extend_from_slice(String::from_utf8_lossy(&section).replace(".SH ", ".SS ").as_bytes());
+        describe_subcommands(subcommand, &path, text)?;
     }
-    output::print(&String::from_utf8_lossy(&text))?;
-    Ok(Exit::Clean)
+    Ok(())
 }
 
 #[cfg(test)]
