@@ -1,4 +1,4 @@
-//! Collecting that is killed or runs out of disk, and archives that other tools lay out in their own way.
+//! Collecting that is killed, that runs out of disk, or of which the disk hangs.
 
 #![expect(clippy::disallowed_methods, reason = "archives are written and read")]
 
@@ -122,91 +122,134 @@ fn a_full_disk_is_told_and_leaves_the_old_file() {
     assert!(fs::metadata(&path).expect("a file").len() <= 256 << 10);
 }
 
-fn archive(directory: &Path, entries: &[(&str, &str)]) -> PathBuf {
-    let path = directory.join("archive.tar");
-    let mut tar = tar::Builder::new(fs::File::create(&path).expect("a file"));
-    for (name, text) in entries {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, text.as_bytes()).expect("an entry");
+/// A file system that never answers, as of a server that is dead: FUSE without anybody who serves it.
+struct Hung {
+    keeper: std::process::Child,
+    path: PathBuf,
+}
+
+const KEEPER: &str = r#"
+import ctypes, os, sys
+fuse = os.open("/dev/fuse", os.O_RDWR)
+libc = ctypes.CDLL(None, use_errno=True)
+options = ("fd=%d,rootmode=40000,user_id=0,group_id=0" % fuse).encode()
+if libc.mount(b"hung", sys.argv[1].encode(), b"fuse", 0, options) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("mounted", flush=True)
+sys.stdin.read()
+"#;
+
+impl Hung {
+    /// None where it is not allowed.
+    fn mount(path: &Path) -> Option<Hung> {
+        use std::io::BufRead;
+        fs::create_dir_all(path).expect("a directory");
+        let mut keeper = Command::new("python3")
+            .args(["-c", KEEPER])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut line = String::new();
+        std::io::BufReader::new(keeper.stdout.take()?).read_line(&mut line).ok()?;
+        if line == "mounted\n" {
+            return Some(Hung { keeper, path: path.to_owned() });
+        }
+        let _ = keeper.wait();
+        None
     }
-    tar.finish().expect("an archive");
-    path
 }
 
-/// Hosts of an archive, by name, with the logs that are read of each.
-fn hosts(entries: &[(&str, &str)], log: &str) -> Vec<(String, bool)> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = archive(directory.path(), entries);
-    let sources = k8sdoctor::source::open_all(Some(&path.display().to_string())).expect("hosts");
-    let has = |source: &k8sdoctor::source::SourceRef| source.read(log).is_ok_and(|text| text.ends_with(b"ERR\n"));
-    let mut hosts: Vec<(String, bool)> =
-        sources.iter().map(|source| (k8sdoctor::collect::host::name_of(source), has(source))).collect();
-    hosts.sort();
-    hosts
+impl Drop for Hung {
+    fn drop(&mut self) {
+        // Who still waits is let go when nobody holds the other end any more.
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+        let _ = Command::new("umount").arg("-l").arg(&self.path).stderr(Stdio::null()).status();
+    }
 }
 
 #[test]
-fn logs_exported_by_kind_are_of_their_nodes() {
-    let line = "2026-01-01T00:00:00.000000000Z stderr F E0101 00:00:00.000000 1 a.go:1] ERR\n";
-    let pod = "pods/kube-system_etcd-kind-control-plane_5a1c/etcd/0.log";
-    let first = format!("1234/kind-control-plane/{pod}");
-    let found = hosts(
-        &[
-            ("1234/kind-version.txt", "kind v0.23.0 go1.22.3 linux/amd64\n"),
-            ("1234/docker-info.txt", "Client:\n"),
-            (first.as_str(), line),
-            ("1234/kind-control-plane/kubelet.log", "Jan 01 00:00:00 kind-control-plane kubelet[1]: x\n"),
-            ("1234/kind-control-plane/journal.log", "Jan 01 00:00:00 kind-control-plane kubelet[1]: x\n"),
-            ("1234/kind-worker/kubelet.log", "Jan 01 00:00:00 kind-worker kubelet[1]: x\n"),
-        ],
-        &format!("/var/log/{pod}"),
-    );
-    assert_eq!(found, [("kind-control-plane".to_owned(), true), ("kind-worker".to_owned(), false)]);
+fn a_hung_disk_is_told_and_the_rest_is_taken() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tree = big_tree(directory.path(), 1);
+    fs::create_dir_all(tree.join("etc/kubernetes/manifests")).expect("a directory");
+    fs::write(tree.join("etc/kubernetes/manifests/x.yaml"), "kind: Pod\n").expect("a file");
+    let Some(_pods) = Hung::mount(&tree.join("var/log/pods")) else {
+        eprintln!("skipped: FUSE is not to be had here");
+        return;
+    };
+    let path = directory.path().join("x.tar.zst");
+    let began = std::time::Instant::now();
+    let output = collect(&tree, &path).args(["--timeout", "10"]).stdout(Stdio::piped()).output().expect("it runs");
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in
+        ["not whole: no answer within 1.0 s, a disk hangs: /var/log/pods", "/var/log/pods: its disk did not answer"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let shown = Command::new(PROGRAM).args(["bundle", "show"]).arg(&path).output().expect("it runs");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for part in ["/var/log/messages", "/etc/kubernetes/manifests/x.yaml", "not whole"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(exit_of_check(&path), 3);
 }
 
 #[test]
-fn logs_of_must_gather_are_of_the_nodes_that_ran_the_pods() {
-    let base = "must-gather.local.1/quay-io-openshift-sha256-1";
-    let pod = format!("{base}/namespaces/openshift-etcd/pods/etcd-m1");
-    let yaml = format!("{pod}/etcd-m1.yaml");
-    let log = format!("{pod}/etcd/etcd/logs/current.log");
-    let nodes = format!("{base}/cluster-scoped-resources/core/nodes/m1.yaml");
-    let service = format!("{base}/host_service_logs/masters/kubelet_service.log");
+fn a_source_on_a_hung_disk_does_not_hold_up() {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = archive(
-        directory.path(),
-        &[
-            (nodes.as_str(), "kind: Node\n"),
-            (yaml.as_str(), "kind: Pod\nspec:\n  nodeName: m1\n"),
-            (log.as_str(), "2026-01-01T00:00:00.000000000Z {\"level\":\"fatal\"}\n"),
-            (service.as_str(), "Jan 01 00:00:00 m1 kubelet[1]: x\n"),
-        ],
-    );
-    let sources = k8sdoctor::source::open_all(Some(&path.display().to_string())).expect("hosts");
-    let named: Vec<String> = sources.iter().map(k8sdoctor::collect::host::name_of).collect();
-    assert!(named.contains(&"m1".to_owned()) && named.contains(&"masters".to_owned()), "{named:?}");
-    let m1 = &sources[named.iter().position(|name| name == "m1").expect("m1")];
-    let entries = m1.list("/var/log/pods").expect("a directory");
-    assert_eq!(entries.len(), 1);
-    assert!(entries[0].name.starts_with("openshift-etcd_etcd-m1_"), "{}", entries[0].name);
+    let root = directory.path().join("hung");
+    let Some(_root) = Hung::mount(&root) else {
+        eprintln!("skipped: FUSE is not to be had here");
+        return;
+    };
+    let path = directory.path().join("x.tar.zst");
+    let began = std::time::Instant::now();
+    let output = collect(&root, &path).args(["--timeout", "2"]).stderr(Stdio::piped()).output().expect("it runs");
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("no answer within 2.0 s"), "{error}");
+    assert!(!path.exists());
+}
+
+/// The most that a program ever had of memory, in KiB, and how it ended.
+fn peak(mut command: Command) -> (u64, i32) {
+    let mut child = command.stdout(Stdio::null()).spawn().expect("it starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        most = most.max(line.trim().trim_end_matches(" kB").parse().unwrap_or(0));
+        if let Some(status) = child.try_wait().expect("it runs") {
+            return (most, status.code().unwrap_or(-1));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
 }
 
 #[test]
-fn a_sosreport_without_proc_has_its_addresses_and_routes() {
+fn memory_does_not_grow_with_the_logs() {
+    const LIMIT: u64 = 64 << 10;
     let directory = tempfile::tempdir().expect("a directory");
-    let path = archive(
-        directory.path(),
-        &[
-            ("sosreport-m1/etc/hostname", "m1\n"),
-            ("sosreport-m1/sos_commands/networking/ip_-o_addr", "2: eth0    inet 10.0.0.11/24 brd 10.0.0.255\n"),
-            ("sosreport-m1/sos_commands/networking/ip_route_show_table_all", "default via 10.0.0.1 dev eth0\n"),
-        ],
-    );
-    let sources = k8sdoctor::source::open_all(Some(&path.display().to_string())).expect("hosts");
-    let recording = sources[0].recording().expect("a recording");
-    assert!(recording.addresses.as_ref().is_some_and(|found| found["eth0"][0].to_string() == "10.0.0.11/24"));
-    let table = sources[0].read("/proc/net/route").expect("a table");
-    assert!(String::from_utf8_lossy(&table).contains("eth0\t00000000\t0100000A"));
+    // Beyond the limit, in one log and in several.
+    let tree = big_tree(directory.path(), 80);
+    for name in ["kubelet.log", "containerd.log"] {
+        fs::copy(tree.join("var/log/messages"), tree.join("var/log").join(name)).expect("a copy");
+    }
+    let path = directory.path().join("x.tar.zst");
+    let (most, exit) = peak(collect(&tree, &path));
+    assert_eq!(exit, 0);
+    assert!(most < LIMIT, "collecting took {most} KiB");
+    let mut check = Command::new(PROGRAM);
+    check.args(["check", "--at", "2026-01-01", "--format", "json"]).arg(&path);
+    let (most, exit) = peak(check);
+    assert_eq!(exit, 0);
+    assert!(most < LIMIT, "judging took {most} KiB");
 }

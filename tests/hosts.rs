@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fixtures::folders;
+use k8sdoctor::bundle::record::{CollectOptions, to_file};
+use k8sdoctor::bundle::redact::Policy;
 use k8sdoctor::engine::run::{Checker, Run, RunOptions};
 use k8sdoctor::engine::{CardSet, Language};
 use k8sdoctor::render::human;
@@ -104,6 +106,40 @@ fn compare(run: &Run, case: &Case, allowed: &[Expected]) -> Vec<String> {
     complaints
 }
 
+/// How the verdict of the hosts' bundles differs from that of their trees.
+fn bundles_differ(cluster: &Cluster, trees: &[PathBuf], run: &Run, with_secrets: bool) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("a directory: {error}"));
+    let bundle = |tree: &PathBuf| {
+        let source = k8sdoctor::source::open_path(tree).unwrap_or_else(|error| panic!("{error}"));
+        let to = directory.path().join(format!("{}.tar.zst", fixtures::name(tree)));
+        let redact = Policy { secrets: !with_secrets };
+        let options = CollectOptions { redact, ..CollectOptions::default() };
+        to_file(source, &to, &options).unwrap_or_else(|error| panic!("{error}"));
+        to
+    };
+    let bundles: Vec<PathBuf> = trees.iter().map(bundle).collect();
+    let of_bundles = judge(cluster, &bundles);
+    let verdict = |run: &Run| -> BTreeSet<String> {
+        let findings = &run.report.findings;
+        let one = |finding: &Finding| {
+            let cause = finding.consequence_of.and_then(|cause| findings.get(cause)).map(|cause| cause.rule.as_str());
+            let places: Vec<String> =
+                finding.evidence.iter().map(|one| format!("{}:{:?}", one.host, one.origin)).collect();
+            format!("{} [{}] {:?} of {cause:?}: {places:?}", finding.title, finding.rule, finding.severity)
+        };
+        findings.iter().map(one).collect()
+    };
+    let (before, after) = (verdict(run), verdict(&of_bundles));
+    let what = if with_secrets { "bundles with secrets" } else { "bundles" };
+    let lost = before.difference(&after).map(|one| format!("lost in {what}: {one}"));
+    let new = after.difference(&before).map(|one| format!("new in {what}: {one}"));
+    let mut complaints: Vec<String> = lost.chain(new).collect();
+    if run.report.counts != of_bundles.report.counts {
+        complaints.push(format!("{what}: {:?} became {:?}", run.report.counts, of_bundles.report.counts));
+    }
+    complaints
+}
+
 /// What the run says of the case against what is expected; what is pending is only told of.
 fn complaints_of(cluster: &Cluster, name: &str, root: &Path, case: &Case) -> Vec<String> {
     let hosts = cluster.hosts(Some((root, case)));
@@ -122,6 +158,7 @@ fn complaints_of(cluster: &Cluster, name: &str, root: &Path, case: &Case) -> Vec
         return Vec::new();
     }
     let mut complaints = compare(&run, case, &cluster.file.allowed);
+    complaints.extend(bundles_differ(cluster, &hosts.trees(), &run, false));
     if case.together {
         for tree in hosts.trees() {
             let alone = judge(cluster, std::slice::from_ref(&tree));
@@ -168,6 +205,10 @@ fn a_corrected_cluster_is_silent_together_and_host_by_host() {
         for trees in together {
             cases += 1;
             let run = judge(&cluster, &trees);
+            if trees.len() > 1 {
+                complaints.extend(bundles_differ(&cluster, &trees, &run, false));
+                complaints.extend(bundles_differ(&cluster, &trees, &run, true));
+            }
             let findings = &run.report.findings;
             let wrong = findings.iter().any(|finding| {
                 let it = expected_of(finding, findings);

@@ -11,6 +11,7 @@ use std::path::Path;
 use browser::Browser;
 use k8sdoctor::engine::Language;
 use k8sdoctor::engine::run::{Run, RunOptions, run};
+use k8sdoctor::engine::timeline::{Event, EventKind};
 use k8sdoctor::facts::topology::map::{Link, State, Topology, Where};
 use k8sdoctor::origin::{Origin, Unknown};
 use k8sdoctor::render::html::{Content, render};
@@ -110,9 +111,11 @@ fn a_report_is_drawn_filtered_and_walked_through() {
     }
 
     // On a phone nothing is wider than the screen; in the dark the colours change; on paper the filter is gone.
-    let phone = json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true});
-    browser.call("Emulation.setDeviceMetricsOverride", phone);
-    assert_eq!(browser.eval("document.documentElement.scrollWidth <= 360"), json!(true));
+    for width in [360, 390] {
+        let phone = json!({"width": width, "height": 740, "deviceScaleFactor": 2, "mobile": true});
+        browser.call("Emulation.setDeviceMetricsOverride", phone);
+        assert_eq!(browser.eval(&format!("document.documentElement.scrollWidth <= {width}")), json!(true));
+    }
     picture(&mut browser, "phone.png");
     browser.call("Emulation.clearDeviceMetricsOverride", json!({}));
     let colour = "getComputedStyle(document.body).backgroundColor";
@@ -123,6 +126,7 @@ fn a_report_is_drawn_filtered_and_walked_through() {
     picture(&mut browser, "dark.png");
     browser.call("Emulation.setEmulatedMedia", json!({"media": "print", "features": []}));
     assert_eq!(browser.eval("getComputedStyle(document.getElementById('filter')).display"), json!("none"));
+    picture(&mut browser, "print.png");
     assert!(browser.call("Page.printToPDF", json!({}))["data"].as_str().is_some_and(|pdf| pdf.len() > 1000));
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
@@ -166,7 +170,13 @@ fn hostile() -> (Report, Topology) {
         confidence: Confidence::High,
         consequence_of: None,
         values: [(text(), text())].into(),
-        suppressed: None,
+        suppressed: Some(Suppression {
+            kind: SuppressionKind::Waiver,
+            reason: text(),
+            owner: Some(text()),
+            until: Some(text()),
+            place: text(),
+        }),
     };
     let follower = Finding { consequence_of: Some(0), ..finding.clone() };
     let report = Report {
@@ -220,10 +230,62 @@ fn hostile() -> (Report, Topology) {
 }
 
 #[test]
+fn all_that_the_logs_tell_is_on_the_axis_and_what_is_waived_says_so() {
+    let mut run = cluster("peer-on-floating-address");
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(!run.events.is_empty(), "the trees have logs");
+    let waived = Suppression {
+        kind: SuppressionKind::Waiver,
+        reason: "the address moves here next week".to_owned(),
+        owner: Some("ops".to_owned()),
+        until: Some("2026-12-31".to_owned()),
+        place: "k8sdoctor.toml:12".to_owned(),
+    };
+    run.report.findings[0].suppressed = Some(waived);
+    let Some(mut browser) = open(&page_of(&run), folder.path()) else { return };
+    let with_time = run.events.iter().filter(|event| event.first.is_some_and(|time| time.absolute)).count();
+    assert_eq!(browser.eval("document.querySelectorAll('#timeline tbody tr').length"), json!(with_time));
+    // Starts of programs are no findings, and are there.
+    let starts = run.events.iter().filter(|event| event.kind == EventKind::Start).count();
+    assert_eq!(browser.eval("document.querySelectorAll('#timeline .bar .start').length"), json!(starts));
+    assert_eq!(browser.eval("document.querySelectorAll('article[data-suppressed] .waived').length"), json!(1));
+    assert_eq!(browser.eval("document.querySelectorAll('#causes a[href=\"#f1\"]').length"), json!(0));
+    let shown = "document.querySelectorAll('article.finding:not([hidden])').length";
+    browser.eval("document.getElementById('open').click()");
+    assert_eq!(browser.eval(shown), json!(run.report.findings.len() - 1));
+    browser.eval("document.getElementById('open').click()");
+    // Certificates stand on their axis within it, whichever state they are in.
+    let bars =
+        "Array.from(document.querySelectorAll('#certificates .bar rect')).every((one) => { const box = one.getBBox();
+        return box.x >= 0 && box.x + box.width <= 1004; })";
+    assert_eq!(browser.eval(bars), json!(true));
+    picture(&mut browser, "waived.png");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn nothing_of_a_hosts_text_runs() {
     let (report, topology) = hostile();
     let certificates = report.certificates.clone();
     let report = v1::Report::new(&report, &Default::default());
+    let stamp = |second: i64| Some(k8sdoctor::logs::Stamp { nanos: second * 1_000_000_000, digits: 0, absolute: true });
+    let event = |kind| Event {
+        host: HOSTILE.to_owned(),
+        program: Some(HOSTILE.to_owned()),
+        kind,
+        first: stamp(1_767_225_600),
+        last: stamp(1_767_225_700),
+        count: 2,
+        line: LogLine { path: HOSTILE.to_owned(), line: 1, text: HOSTILE.to_owned() },
+    };
+    let message = EventKind::Message {
+        rule: HOSTILE.to_owned(),
+        severity: Severity::Error,
+        title: HOSTILE.to_owned(),
+        values: Default::default(),
+        counts: true,
+    };
+    let events = [event(message), event(EventKind::Start)];
     let content = Content {
         report: &report,
         certificates: &certificates,

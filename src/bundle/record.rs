@@ -20,7 +20,7 @@ use super::redact::Policy;
 use crate::collect::Files;
 use crate::collect::host::{self, HostOptions};
 use crate::logs::ScanOptions;
-use crate::source::{SourceKind, SourceRef};
+use crate::source::{PatientSource, SourceKind, SourceRef};
 use recorder::Recorder;
 pub use recorder::{Listed, Summary};
 use source::RecordingSource;
@@ -56,6 +56,10 @@ impl Default for CollectOptions {
     }
 }
 
+/// How long one file is waited for, within a tenth of the time for all.
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -66,8 +70,6 @@ pub enum CollectError {
         /// Whether there was a file, which is still there.
         keeps_old: bool,
     },
-    #[error("nothing of the host could be read within the time limit")]
-    Nothing,
 }
 
 /// Records the host behind `source` into a new file at `path`, which replaces an old one only when it is whole.
@@ -104,6 +106,14 @@ pub fn to_writer<W: Write + Send + 'static>(
     options: &CollectOptions,
 ) -> std::io::Result<(W, Summary)> {
     let started = crate::collect::now();
+    let patience = (options.timeout / 10).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+    let root = match source.kind() {
+        SourceKind::Live => Some("/".to_owned()),
+        SourceKind::Tree => std::fs::canonicalize(source.label()).ok().map(|root| root.display().to_string()),
+        _ => None,
+    };
+    let patient = Arc::new(PatientSource::new(source, root.as_deref(), patience));
+    let source: SourceRef = Arc::clone(&patient) as SourceRef;
     let name = host::name_of(&source);
     let mut head = head(&source, &name, started, options);
     let pseudonyms = Pseudonyms::learn(&source, &options.pseudonyms)?;
@@ -119,14 +129,22 @@ pub fn to_writer<W: Write + Send + 'static>(
         work(working_source, &working, &working_options, started);
         let _ = done.send(());
     });
-    let incomplete = match finished.recv_timeout(options.timeout) {
+    let late = match finished.recv_timeout(options.timeout) {
         Ok(()) => None,
         Err(RecvTimeoutError::Timeout) => {
             Some(format!("the time limit of {} s came before its end", options.timeout.as_secs()))
         }
         Err(RecvTimeoutError::Disconnected) => Some("recording failed on the way; please report this".to_owned()),
     };
-    recorder.finish(incomplete)
+    let hung = patient.hung();
+    if !hung.is_empty() {
+        let seconds = patience.as_secs_f64();
+        recorder.incomplete(format!("no answer within {seconds:.1} s, a disk hangs: {}", hung.join(", ")));
+        for path in hung {
+            recorder.leave_out(LeftOut { path, why: format!("its disk did not answer within {seconds:.1} s") });
+        }
+    }
+    recorder.finish(late)
 }
 
 /// What would be taken, without content.

@@ -11,10 +11,11 @@ use super::progress::Progress;
 use super::{output, value};
 use crate::bundle::manifest::LeftOut;
 use crate::bundle::pseudonym::Wanted;
-use crate::bundle::record::{self, CollectError, CollectOptions, Listed, Summary};
+use crate::bundle::record::{self, CollectOptions, Listed, Summary};
 use crate::bundle::redact::Policy;
 use crate::engine::{CardSet, Language};
 use crate::render::text::escape;
+use crate::source::SourceRef;
 
 /// Lines of what is missing that are printed.
 const LINES: usize = 20;
@@ -80,8 +81,7 @@ impl Pseudonyms {
 }
 
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let mut hosts = crate::source::open_all(arguments.source.as_deref())
-        .map_err(|error| CliError { message: error.to_string(), exit: Exit::Incomplete })?;
+    let mut hosts = open(arguments)?;
     let (Some(source), true) = (hosts.pop(), hosts.is_empty()) else {
         return Err(CliError::usage("the source holds several hosts; give one of them"));
     };
@@ -106,12 +106,27 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let progress = Progress::start(format!("collecting {name}"));
     let done = record::to_file(source, &path, &options);
     drop(progress);
-    let summary = done.map_err(|error| match error {
-        CollectError::Write { .. } => CliError::usage(error.to_string()),
-        CollectError::Nothing => CliError { message: error.to_string(), exit: Exit::Incomplete },
-    })?;
+    let summary = done.map_err(|error| CliError::usage(error.to_string()))?;
     output::print(&told(&path.display().to_string(), &summary))?;
     Ok(if summary.incomplete.is_some() { Exit::Incomplete } else { Exit::Clean })
+}
+
+/// The hosts of the source, which is not waited for longer than for all.
+fn open(arguments: &Arguments) -> Result<Vec<SourceRef>, CliError> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let named = arguments.source.clone();
+    std::thread::spawn(move || {
+        let _ = tell.send(crate::source::open_all(named.as_deref()));
+    });
+    let incomplete = |message: String| CliError { message, exit: Exit::Incomplete };
+    match told.recv_timeout(arguments.timeout) {
+        Ok(opened) => opened.map_err(|error| incomplete(error.to_string())),
+        Err(_) => {
+            let source = arguments.source.as_deref().unwrap_or("this host");
+            let seconds = arguments.timeout.as_secs_f64();
+            Err(incomplete(format!("{source}: no answer within {seconds:.1} s: its disk hangs")))
+        }
+    }
 }
 
 fn default_path(host: &str) -> PathBuf {

@@ -174,6 +174,8 @@ impl Marks {
                     let Some(start) = at.checked_sub((*offset).into()) else { continue };
                     let stands = lines.text.get(start..start + mark.text.len());
                     if stands.is_some_and(|text| text.eq_ignore_ascii_case(mark.text)) && is_worth(mark, lines, start) {
+                        // A line's end may belong to the mark.
+                        let start = start + usize::from(mark.text.starts_with(b"\n"));
                         places.push(start);
                         lines.around(start);
                         return lines.end;

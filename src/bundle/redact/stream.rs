@@ -379,7 +379,7 @@ mod tests {
         "-u admin:hunter2222 https://x",
         "curl -u admin:hunter2222 https://x",
         "curl --user admin:hunter2222 x",
-        "curl \"--proxy-user\" \"admin:hunter2222\" x",
+        "curl \"--proxy-user\", \"admin:hunter2222\" x",
         "[\"-u\", \"admin:hunter2222\"]",
         "sshpass -p hunter2222 ssh m1",
         "mysqldump -h db -phunter2222 x",

@@ -1,5 +1,6 @@
 //! A JSON report, with what tests ask of it.
 
+use std::collections::BTreeSet;
 use std::process::Output;
 
 use serde_json::Value;
@@ -24,6 +25,22 @@ impl Report {
             .unwrap_or_else(|error| panic!("no report: {error}\n{}\n{stderr}", output.status));
         assert!(stderr.is_empty(), "on stderr: {stderr}");
         Report { code: output.status.code().unwrap_or(-1), json, human }
+    }
+
+    /// What is wrong, where, because of what, and what could not be judged.
+    pub fn verdict(&self) -> BTreeSet<String> {
+        let rule_of = |id: &Value| {
+            self.json["findings"].as_array()?.iter().find(|one| one["id"] == *id).map(|one| one["rule"].clone())
+        };
+        let finding = |one: &Value| {
+            let cause = rule_of(&one["consequence_of"]).unwrap_or_default();
+            let files: Vec<&Value> = one["evidence"].as_array().into_iter().flatten().map(|one| &one["path"]).collect();
+            let first = files.first();
+            format!("{} {} {} of {cause} at {first:?}", one["rule"], one["severity"], one["hosts"])
+        };
+        let unknown = |one: &Value| format!("unknown {} {}", one["rule"], one["host"]);
+        let list = |name: &str| self.json[name].as_array().cloned().unwrap_or_default();
+        list("findings").iter().map(finding).chain(list("unknown").iter().map(unknown)).collect()
     }
 
     /// For messages of failed assertions.

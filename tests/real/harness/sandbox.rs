@@ -211,7 +211,40 @@ impl Sandbox {
             let output = self.command(K8SDOCTOR, &all).output();
             output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
         };
-        Report::new(output, human())
+        let report = Report::new(output, human());
+        self.bundles_say_the_same(arguments, &report);
+        report
+    }
+
+    /// That a bundle of the host, with its secrets and without, is judged as the host itself is.
+    #[track_caller]
+    fn bundles_say_the_same(&self, arguments: &[&str], live: &Report) {
+        let run = |arguments: &[&str]| {
+            self.command(K8SDOCTOR, arguments).output().unwrap_or_else(|error| panic!("{K8SDOCTOR}: {error}"))
+        };
+        let check = |source: &[&str]| {
+            let all = [&["check", "--format", "json"], arguments, source].concat();
+            Report::new(run(&all), String::new()).verdict()
+        };
+        let timeout = arguments.iter().position(|argument| *argument == "--timeout");
+        let timeout = timeout.and_then(|at| arguments.get(at + 1)).copied().unwrap_or("5s");
+        let bundle = "/run/shims/host.tar.zst";
+        for more in [&["--no-redact"][..], &[]] {
+            let mut before = live.verdict();
+            // Programs of the host go on meanwhile: what holds before and after holds of the bundle.
+            for turn in 0.. {
+                let collected = run(&[&["collect", "-o", bundle, "--probe-timeout", timeout], more].concat());
+                let said = String::from_utf8_lossy(&collected.stderr).into_owned();
+                assert_eq!(collected.status.code(), Some(0), "{said}");
+                let found = check(&[bundle]);
+                let after = check(&[]);
+                if found == before || found == after {
+                    break;
+                }
+                assert!(before != after && turn < 3, "{more:?}\nlive: {after:#?}\nbundle: {found:#?}");
+                before = after;
+            }
+        }
     }
 
     /// Runs a fix' commands exactly as they are printed.
