@@ -1,10 +1,11 @@
 //! Which finding explains which. Cards say what their condition causes (`explains`); a finding whose cause is present is
-//! its consequence, also over conditions between them that left no trace.
+//! its consequence, also over conditions between them that left no trace. What only the logs of other hosts report is the
+//! consequence of what the files of one show (`id@logs`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::card_set::CardSet;
-use crate::report::{Finding, Severity};
+use crate::report::{EvidenceKind, Finding, Severity};
 
 /// How far a condition reaches another one.
 struct Reached {
@@ -34,6 +35,9 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
                     let cause = &findings[index];
                     // What is over, or only worth knowing, explains no alarm.
                     let grave = cause.severity > Severity::Info || effect.severity == Severity::Info;
+                    if grave && is_heard_of(cause, effect, cards) {
+                        return true;
+                    }
                     grave
                         && cause.rule != effect.rule
                         && reach
@@ -53,7 +57,12 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
         .iter()
         .enumerate()
         .map(|(effect, of)| {
-            of.iter().copied().filter(|&cause| !candidates[cause].contains(&effect)).max_by_key(|&cause| {
+            // Of two that may each explain the other, what the files say explains what logs alone report.
+            let is_cause = |&cause: &usize| {
+                !candidates[cause].contains(&effect)
+                    || (is_told_by_logs(&findings[effect]) && !is_told_by_logs(&findings[cause]))
+            };
+            of.iter().copied().filter(is_cause).max_by_key(|&cause| {
                 let explained = of.iter().filter(|other| candidates[cause].contains(other)).count();
                 (
                     is_direct(cause, effect),
@@ -84,6 +93,18 @@ fn shares_host(a: &Finding, b: &Finding) -> bool {
     a.hosts.iter().any(|host| b.hosts.contains(host))
 }
 
+/// Whether the logs of another host report what this finding saw in files, as its card says (`id@logs`).
+fn is_heard_of(cause: &Finding, effect: &Finding, cards: &CardSet) -> bool {
+    let is_named = cards.get(&cause.rule).is_some_and(|card| {
+        card.explains.iter().any(|edge| is_of_logs(edge) && parts(edge).0 == effect.rule)
+    });
+    is_named && is_told_by_logs(effect) && !is_told_by_logs(cause) && !shares_host(cause, effect)
+}
+
+fn is_told_by_logs(finding: &Finding) -> bool {
+    !finding.evidence.is_empty() && finding.evidence.iter().all(|evidence| evidence.kind == EvidenceKind::Log)
+}
+
 /// Whether an effect is where its cause reaches, and about the same where that is asked for.
 fn is_within(reached: &Reached, cause: &Finding, effect: &Finding) -> bool {
     if reached.same_host && !shares_host(cause, effect) {
@@ -107,10 +128,15 @@ fn speaks_of(text: &str, value: &str) -> bool {
 /// An entry of `explains` in its parts: the id, whether any host is reached, and the value that both speak of.
 pub(super) fn parts(edge: &str) -> (&str, bool, Option<&str>) {
     let (edge, about) = edge.split_once('#').map_or((edge, None), |(edge, about)| (edge, Some(about)));
-    match edge.strip_suffix("@cluster") {
+    match edge.strip_suffix("@cluster").or_else(|| edge.strip_suffix("@logs")) {
         Some(id) => (id, true, about),
         None => (edge, false, about),
     }
+}
+
+/// Whether an entry reaches only what the logs of other hosts tell: `pki-expired@logs`.
+fn is_of_logs(edge: &str) -> bool {
+    edge.ends_with("@logs")
 }
 
 /// Everything that a rule's condition causes. `id@cluster` reaches any host, and so does what follows from it. What is
@@ -120,7 +146,7 @@ fn reach(rule: &str, cards: &CardSet) -> Reach {
     let mut queue = VecDeque::from([(rule.to_owned(), true)]);
     while let Some((id, same_host)) = queue.pop_front() {
         let Some(card) = cards.get(&id) else { continue };
-        for edge in &card.explains {
+        for edge in card.explains.iter().filter(|edge| !is_of_logs(edge)) {
             let (target, cluster, about) = parts(edge);
             let direct = id == rule;
             if about.is_some() && !direct {
@@ -196,6 +222,7 @@ mod tests {
     fn an_entry_has_parts() {
         assert_eq!(parts("etcd-not-running"), ("etcd-not-running", false, None));
         assert_eq!(parts("node-not-ready@cluster"), ("node-not-ready", true, None));
+        assert_eq!(parts("pki-expired@logs"), ("pki-expired", true, None));
         assert_eq!(parts("pki-san-missing@cluster#address"), ("pki-san-missing", true, Some("address")));
     }
 
