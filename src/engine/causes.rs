@@ -95,9 +95,9 @@ fn shares_host(a: &Finding, b: &Finding) -> bool {
 
 /// Whether the logs of another host report what this finding saw in files, as its card says (`id@logs`).
 fn is_heard_of(cause: &Finding, effect: &Finding, cards: &CardSet) -> bool {
-    let is_named = cards.get(&cause.rule).is_some_and(|card| {
-        card.explains.iter().any(|edge| is_of_logs(edge) && parts(edge).0 == effect.rule)
-    });
+    let is_named = cards
+        .get(&cause.rule)
+        .is_some_and(|card| card.explains.iter().any(|edge| is_of_logs(edge) && parts(edge).0 == effect.rule));
     is_named && is_told_by_logs(effect) && !is_told_by_logs(cause) && !shares_host(cause, effect)
 }
 

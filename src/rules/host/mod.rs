@@ -1,6 +1,7 @@
 //! Rules of the operating system, one file each.
 
 mod clock_unsynchronized;
+mod firewall_blocks_ports;
 mod hostname_unresolvable;
 mod identity_duplicated;
 pub(super) mod kernel_module_missing;
@@ -12,6 +13,7 @@ use super::Detector;
 
 pub(super) const DETECTORS: &[&Detector] = &[
     &clock_unsynchronized::DETECTOR,
+    &firewall_blocks_ports::DETECTOR,
     &identity_duplicated::DETECTOR,
     &port_in_use::DETECTOR,
     &hostname_unresolvable::DETECTOR,

@@ -27,7 +27,8 @@ pub fn missed_dials<'a>(cluster: &'a Cluster, host: &Host) -> Vec<Dial<'a>> {
     let Some(listeners) = host.network.as_ref().ok().and_then(|network| network.listeners.as_ref().ok()) else {
         return Vec::new();
     };
-    let runs = [ComponentName::Haproxy, ComponentName::Nginx].into_iter().any(|name| is_running(host, name) == Some(true));
+    let runs =
+        [ComponentName::Haproxy, ComponentName::Nginx].into_iter().any(|name| is_running(host, name) == Some(true));
     if !runs || listeners.is_empty() || before_apiservers(cluster, host).is_empty() {
         return Vec::new();
     }

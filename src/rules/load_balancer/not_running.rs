@@ -42,7 +42,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 /// A proxy that runs and listens elsewhere than where every node dials this host.
 fn judge_addresses(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let balanced = before_apiservers(context.cluster, host);
-    let Some(first) = balanced.iter().find(|balanced| balanced.component() != ComponentName::Keepalived) else { return };
+    let Some(first) = balanced.iter().find(|balanced| balanced.component() != ComponentName::Keepalived) else {
+        return;
+    };
     let missed = missed_dials(context.cluster, host);
     let Some(dial) = missed.first() else { return };
     // One client alone that goes elsewhere than the others is the one that is wrong.

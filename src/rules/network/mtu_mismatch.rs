@@ -25,6 +25,9 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         .filter_map(|host| Some((host, verdict.known(&host.network)?)))
         .collect();
     for (host, network) in &nodes {
+        judge_bridge(host, network, verdict);
+    }
+    for (host, network) in &nodes {
         for (name, overhead) in TUNNELS {
             let Some(tunnel) = in_use(network, name) else { continue };
             let Some(mtu) = tunnel.mtu else { continue };
@@ -44,6 +47,42 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             }
         }
     }
+}
+
+/// The bridge of the pods, or the CNI configuration that will make it, sends packets larger than the interface by which the
+/// node reaches the others carries, and no tunnel in between takes them apart.
+fn judge_bridge(host: &Host, network: &Network, verdict: &mut Verdict) {
+    let Some(main) = main_address(network).and_then(|address| network.interface_of(address)) else { return };
+    let Some(carries) = main.mtu.filter(|_| !is_bridge(&main.name)) else { return };
+    let config = host.runtimes.cni.iter().flatten().next();
+    let configured = config.and_then(|config| Some((config.mtu?, config.origin.clone(), config.path.as_str())));
+    let bridge = network.interfaces.iter().find(|interface| is_bridge(&interface.name));
+    let found = bridge.and_then(|bridge| {
+        let path = format!("/sys/class/net/{}/mtu", bridge.name);
+        Some((bridge.mtu?, Origin::file(path, None), bridge.name.as_str()))
+    });
+    let Some((mtu, origin, name)) = [configured, found].into_iter().flatten().max_by_key(|(mtu, ..)| *mtu) else {
+        return;
+    };
+    if mtu <= carries {
+        return verdict.pass();
+    }
+    verdict.fail(
+        Draft::new()
+            .subject(name)
+            .message("bridge")
+            .value("interface", name)
+            .value("mtu", mtu)
+            .value("below", &main.name)
+            .value("carries", carries)
+            .hosts([host.name.clone()])
+            .at(&host.name, &origin, format!("{mtu}, and {} carries {carries}", main.name)),
+    );
+}
+
+/// The bridges that the pods of a node are on.
+fn is_bridge(name: &str) -> bool {
+    matches!(name, "cni0" | "cbr0")
 }
 
 fn in_use<'a>(network: &'a Network, name: &str) -> Option<&'a Interface> {
