@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::frontends::{addresses_of, before_apiservers};
 use crate::facts::component::ComponentName;
 use crate::facts::load_balancer::Frontend;
+use crate::facts::topology::secure_port;
 use crate::facts::{Cluster, Host};
 use crate::origin::Sourced;
 use crate::rules::support::{Url, is_running};
@@ -56,6 +57,11 @@ pub fn is_dialled_rightly(cluster: &Cluster, host: &Host) -> bool {
 
 fn dials<'a>(cluster: &'a Cluster, host: &Host) -> Vec<Dial<'a>> {
     let Ok(network) = &host.network else { return Vec::new() };
+    let masters = [ComponentName::KubeApiserver, ComponentName::KubeControllerManager];
+    let own_port = masters
+        .into_iter()
+        .find_map(|name| host.component(name))
+        .map(|_| host.component(ComponentName::KubeApiserver).map_or(6443, secure_port));
     let mut found = Vec::new();
     for client in &cluster.hosts {
         for kubeconfig in &client.kubernetes.kubeconfigs {
@@ -65,6 +71,10 @@ fn dials<'a>(cluster: &'a Cluster, host: &Host) -> Vec<Dial<'a>> {
                 let owned = |address: &IpAddr| network.addresses().any(|(_, net)| net.addr() == *address);
                 let Some(address) = addresses_of(cluster, client, &url.host).into_iter().find(owned) else { continue };
                 let port = url.port_or_default();
+                // A master's own apiserver is dialled past the proxy.
+                if own_port == Some(port) {
+                    continue;
+                }
                 let endpoint = format!("{}:{port}", url.host);
                 found.push(Dial { client, path: &kubeconfig.path, server, endpoint, address, port });
             }
