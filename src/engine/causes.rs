@@ -98,7 +98,8 @@ fn is_heard_of(cause: &Finding, effect: &Finding, cards: &CardSet) -> bool {
     let is_named = cards
         .get(&cause.rule)
         .is_some_and(|card| card.explains.iter().any(|edge| is_of_logs(edge) && parts(edge).0 == effect.rule));
-    is_named && is_told_by_logs(effect) && !is_told_by_logs(cause) && !shares_host(cause, effect)
+    let is_elsewhere = cause.hosts.iter().any(|host| !effect.hosts.contains(host));
+    is_named && is_elsewhere && is_told_by_logs(effect) && !is_told_by_logs(cause)
 }
 
 fn is_told_by_logs(finding: &Finding) -> bool {
