@@ -87,7 +87,12 @@ fn markdown(card: &Card, language: Language) -> String {
         out.push_str(&format!("- {}: {versions}\n", word("releases", "适用版本")));
     }
     if !card.explains.is_empty() {
-        let ids: Vec<&str> = card.explains.iter().map(|id| id.split(['@', '#']).next().unwrap_or(id)).collect();
+        let ids: Vec<&str> = card
+            .explains
+            .iter()
+            .map(|id| id.split(['@', '#']).next().unwrap_or(id))
+            .filter(|id| *id != card.id)
+            .collect();
         out.push_str(&format!("- {}: {}\n", word("causes", "会引起"), ids.join(", ")));
     }
     out.push_str(&format!("\n{}", card.prose));

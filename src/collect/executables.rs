@@ -141,6 +141,7 @@ mod tests {
             cwd: None,
             environment: BTreeMap::from([("PATH".to_owned(), path.to_owned())]),
             network_namespace: None,
+            stopped: false,
             started_ticks: None,
         }
     }

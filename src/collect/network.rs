@@ -393,6 +393,7 @@ cni0\t0001F40A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
             cwd: None,
             environment: BTreeMap::new(),
             network_namespace: namespace,
+            stopped: false,
             started_ticks: None,
         }
     }

@@ -85,6 +85,7 @@ fn process(files: &Files, pid: u32) -> Result<Option<Process>, ReadError> {
         cwd: None,
         environment: BTreeMap::new(),
         network_namespace: link("ns/net").and_then(|target| link_inode(&target, "net")),
+        stopped: stat.as_ref().is_some_and(|stat| stat.stopped),
         started_ticks: stat.and_then(|stat| stat.started_ticks),
     };
     if is_component(&process) {

@@ -283,6 +283,14 @@ fn cni(files: &Files, problems: &Problems) -> Fact<Vec<CniConfig>> {
                 (0..).take_while(holds).filter_map(|index| value(&format!("plugins.{index}.type"))).collect()
             }
         };
+        let ends = |key: &str, name: &str| key == name || key.ends_with(&format!(".{name}"));
+        let mtu = values.iter().find(|(key, _)| ends(key, "mtu")).and_then(|(_, (mtu, _))| mtu.parse().ok());
+        let subnets = values
+            .iter()
+            .filter(|(key, _)| key.contains("ipam.") && ends(key, "subnet"))
+            .filter_map(|(_, (subnet, _))| subnet.parse().ok())
+            .take(16)
+            .collect();
         // libcni reads a list from .conflist and a single plug-in from the others.
         let is_list = path.ends_with(".conflist");
         let (span, problem) = match parsed.first() {
@@ -294,7 +302,7 @@ fn cni(files: &Files, problems: &Problems) -> Fact<Vec<CniConfig>> {
         };
         problems.add_parsed(&path, parsed);
         let origin = Origin::file(file.path.clone(), span);
-        configs.push(CniConfig { path, name: value("name"), plugins, origin, problem });
+        configs.push(CniConfig { path, name: value("name"), plugins, mtu, subnets, origin, problem });
     }
     Ok(configs)
 }

@@ -1,10 +1,11 @@
 //! Which finding explains which. Cards say what their condition causes (`explains`); a finding whose cause is present is
-//! its consequence, also over conditions between them that left no trace.
+//! its consequence, also over conditions between them that left no trace. What only the logs of other hosts report is the
+//! consequence of what the files of one show (`id@logs`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::card_set::CardSet;
-use crate::report::{Finding, Severity};
+use crate::report::{EvidenceKind, Finding, Severity};
 
 /// How far a condition reaches another one.
 struct Reached {
@@ -25,7 +26,7 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
     // A stable order first, so that what is chosen below does not depend on the order of judging.
     findings.sort_by_cached_key(order_key);
     let reach = reaches(&findings, cards);
-    let candidates = candidates(&findings, &reach);
+    let candidates = candidates(&findings, &reach, cards);
     let is_direct = |cause: usize, effect: usize| {
         let reached = reach.get(findings[cause].rule.as_str()).and_then(|reach| reach.get(&findings[effect].rule));
         reached.is_some_and(|reached| reached.direct)
@@ -35,7 +36,12 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
         .iter()
         .enumerate()
         .map(|(effect, of)| {
-            of.iter().copied().filter(|&cause| !candidates[cause].contains(&effect)).max_by_key(|&cause| {
+            // Of two that may each explain the other, what the files say explains what logs alone report.
+            let is_cause = |&cause: &usize| {
+                !candidates[cause].contains(&effect)
+                    || (is_told_by_logs(&findings[effect]) && !is_told_by_logs(&findings[cause]))
+            };
+            of.iter().copied().filter(is_cause).max_by_key(|&cause| {
                 let explained = of.iter().filter(|other| candidates[cause].contains(other)).count();
                 (
                     is_direct(cause, effect),
@@ -54,19 +60,20 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
 
 /// For each finding all findings that explain it, the nearest cause and every other, by their places in the list.
 pub fn explanations(findings: &[Finding], cards: &CardSet) -> Vec<Vec<usize>> {
-    candidates(findings, &reaches(findings, cards))
+    candidates(findings, &reaches(findings, cards), cards)
 }
 
 fn reaches<'a>(findings: &'a [Finding], cards: &CardSet) -> BTreeMap<&'a str, Reach> {
     findings.iter().map(|finding| (finding.rule.as_str(), reach(&finding.rule, cards))).collect()
 }
 
-fn candidates(findings: &[Finding], reach: &BTreeMap<&str, Reach>) -> Vec<Vec<usize>> {
+fn candidates(findings: &[Finding], reach: &BTreeMap<&str, Reach>, cards: &CardSet) -> Vec<Vec<usize>> {
     let explains = |cause: &Finding, effect: &Finding| {
         // What is over, or only worth knowing, explains no alarm.
         let grave = cause.severity > Severity::Info || effect.severity == Severity::Info;
         let reached = reach.get(cause.rule.as_str()).and_then(|reach| reach.get(&effect.rule));
-        grave && cause.rule != effect.rule && reached.is_some_and(|reached| is_within(reached, cause, effect))
+        let follows = cause.rule != effect.rule && reached.is_some_and(|reached| is_within(reached, cause, effect));
+        grave && (follows || is_heard_of(cause, effect, cards))
     };
     let of = |effect| (0..findings.len()).filter(|&cause| explains(&findings[cause], effect)).collect();
     findings.iter().map(of).collect()
@@ -84,6 +91,19 @@ fn order_key(finding: &Finding) -> impl Ord + use<> {
 
 fn shares_host(a: &Finding, b: &Finding) -> bool {
     a.hosts.iter().any(|host| b.hosts.contains(host))
+}
+
+/// Whether the logs of another host report what this finding saw in files, as its card says (`id@logs`).
+fn is_heard_of(cause: &Finding, effect: &Finding, cards: &CardSet) -> bool {
+    let is_named = cards
+        .get(&cause.rule)
+        .is_some_and(|card| card.explains.iter().any(|edge| is_of_logs(edge) && parts(edge).0 == effect.rule));
+    let is_elsewhere = cause.hosts.iter().any(|host| !effect.hosts.contains(host));
+    is_named && is_elsewhere && is_told_by_logs(effect) && !is_told_by_logs(cause)
+}
+
+fn is_told_by_logs(finding: &Finding) -> bool {
+    !finding.evidence.is_empty() && finding.evidence.iter().all(|evidence| evidence.kind == EvidenceKind::Log)
 }
 
 /// Whether an effect is where its cause reaches, and about the same where that is asked for.
@@ -109,10 +129,15 @@ fn speaks_of(text: &str, value: &str) -> bool {
 /// An entry of `explains` in its parts: the id, whether any host is reached, and the value that both speak of.
 pub(super) fn parts(edge: &str) -> (&str, bool, Option<&str>) {
     let (edge, about) = edge.split_once('#').map_or((edge, None), |(edge, about)| (edge, Some(about)));
-    match edge.strip_suffix("@cluster") {
+    match edge.strip_suffix("@cluster").or_else(|| edge.strip_suffix("@logs")) {
         Some(id) => (id, true, about),
         None => (edge, false, about),
     }
+}
+
+/// Whether an entry reaches only what the logs of other hosts tell: `pki-expired@logs`.
+fn is_of_logs(edge: &str) -> bool {
+    edge.ends_with("@logs")
 }
 
 /// Everything that a rule's condition causes. `id@cluster` reaches any host, and so does what follows from it. What is
@@ -122,7 +147,7 @@ fn reach(rule: &str, cards: &CardSet) -> Reach {
     let mut queue = VecDeque::from([(rule.to_owned(), true)]);
     while let Some((id, same_host)) = queue.pop_front() {
         let Some(card) = cards.get(&id) else { continue };
-        for edge in &card.explains {
+        for edge in card.explains.iter().filter(|edge| !is_of_logs(edge)) {
             let (target, cluster, about) = parts(edge);
             let direct = id == rule;
             if about.is_some() && !direct {
@@ -198,6 +223,7 @@ mod tests {
     fn an_entry_has_parts() {
         assert_eq!(parts("etcd-not-running"), ("etcd-not-running", false, None));
         assert_eq!(parts("node-not-ready@cluster"), ("node-not-ready", true, None));
+        assert_eq!(parts("pki-expired@logs"), ("pki-expired", true, None));
         assert_eq!(parts("pki-san-missing@cluster#address"), ("pki-san-missing", true, Some("address")));
     }
 

@@ -119,6 +119,12 @@ fn judge_host(
     match detector.map(|detector| &detector.judge) {
         Some(Judge::Host(judge)) => judge(context, host, &mut verdict),
         Some(Judge::Cluster(judge)) if first => judge(context, &mut verdict),
+        Some(Judge::Both(of_host, of_cluster)) => {
+            of_host(context, host, &mut verdict);
+            if first {
+                of_cluster(context, &mut verdict);
+            }
+        }
         Some(Judge::Cluster(_)) | None => {}
     }
     if !card.conditions.is_empty() {

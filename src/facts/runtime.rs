@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::origin::{Fact, Origin, Sourced};
@@ -40,6 +41,10 @@ pub struct CniConfig {
     pub name: Option<String>,
     /// `type` of each plug-in.
     pub plugins: Vec<String>,
+    /// `mtu` of the plug-in that makes the interface, in bytes.
+    pub mtu: Option<u32>,
+    /// Subnets that host-local IPAM gives addresses out of.
+    pub subnets: Vec<IpNet>,
     pub origin: Origin,
     /// Why it is none, when it is not valid.
     pub problem: Option<String>,

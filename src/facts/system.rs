@@ -136,6 +136,8 @@ pub struct Process {
     pub environment: BTreeMap<String, String>,
     /// Inode of its network namespace, when readable.
     pub network_namespace: Option<u64>,
+    /// Stopped by a signal (`T` or `t` in /proc/PID/stat): it holds its sockets and does nothing.
+    pub stopped: bool,
     /// Clock ticks after boot.
     pub started_ticks: Option<u64>,
 }

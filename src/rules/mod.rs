@@ -50,6 +50,8 @@ pub enum Judge {
     Host(fn(&Context<'_>, &Host, &mut Verdict)),
     /// Once for all hosts together; its outcome counts for the first host.
     Cluster(fn(&Context<'_>, &mut Verdict)),
+    /// In both ways: what a host says of itself, and what the others say of it.
+    Both(fn(&Context<'_>, &Host, &mut Verdict), fn(&Context<'_>, &mut Verdict)),
 }
 
 /// What the host's facts make of a message that the card's pattern matched.

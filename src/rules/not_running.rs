@@ -20,8 +20,12 @@ const TICKS: u64 = 100;
 
 /// Judges whether the component runs, given the file that would start it.
 pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut Verdict) {
-    if component.pid.is_some() {
-        return verdict.pass();
+    if let Some(pid) = component.pid {
+        match stopped(host, pid) {
+            Some(process) => verdict.fail(stopped_draft(host, component.name.name(), process)),
+            None => verdict.pass(),
+        }
+        return;
     }
     // Its own process may be one that is not seen from here.
     if reach::listens(host, component) {
@@ -66,6 +70,22 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         }
     }
     verdict.fail(draft);
+}
+
+/// The process, when a signal has stopped it.
+pub fn stopped(host: &Host, pid: u32) -> Option<&Process> {
+    let processes = host.system.processes.as_ref().ok()?;
+    processes.iter().find(|process| process.pid == pid).filter(|process| process.stopped)
+}
+
+/// The draft of a process that is there and does nothing: message `stopped`.
+pub fn stopped_draft(host: &Host, name: &str, process: &Process) -> Draft {
+    let origin = Origin::file(format!("/proc/{}/stat", process.pid), None);
+    Draft::new().message("stopped").value("component", name).value("stopped_pid", process.pid).at(
+        &host.name,
+        &origin,
+        "stopped by a signal (state T)",
+    )
 }
 
 /// Judges a component that a static pod beside it needs, and whose own manifest is gone: somebody moved it away, and the

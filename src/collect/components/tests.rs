@@ -14,6 +14,7 @@ fn process(pid: u32, exe: Option<&str>, argv: &[&str], namespace: Option<u64>) -
         cwd: None,
         environment: BTreeMap::new(),
         network_namespace: namespace,
+        stopped: false,
         started_ticks: None,
     }
 }

@@ -15,6 +15,8 @@ const SECRET_WORDS: [&str; 7] = ["TOKEN", "PASS", "PWD", "SECRET", "KEY", "CREDE
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     pub comm: String,
+    /// Stopped by a signal (SIGSTOP) or by a debugger: it holds its sockets and does nothing.
+    pub stopped: bool,
     /// Clock ticks after boot.
     pub started_ticks: Option<u64>,
 }
@@ -24,8 +26,10 @@ pub fn stat(text: &str) -> Option<Stat> {
     let open = text.find('(')?;
     let close = text.rfind(')').filter(|close| *close > open)?;
     // The name is field 2 of the table in proc(5) and the start time is field 22.
-    let started_ticks = text[close + 1..].split_whitespace().nth(19).and_then(|ticks| ticks.parse().ok());
-    Some(Stat { comm: text[open + 1..close].to_owned(), started_ticks })
+    let mut fields = text[close + 1..].split_whitespace();
+    let stopped = matches!(fields.next(), Some("T" | "t"));
+    let started_ticks = fields.nth(18).and_then(|ticks| ticks.parse().ok());
+    Some(Stat { comm: text[open + 1..close].to_owned(), stopped, started_ticks })
 }
 
 /// The arguments in /proc/PID/cmdline; empty for kernel threads and zombies. A program that writes its title there
@@ -112,7 +116,7 @@ mod tests {
             (format!("7 (a) b (c)) {tail}"), "a) b (c)", Some(550_670)),
             ("7 (x) S 1".to_owned(), "x", None),
         ] {
-            assert_eq!(stat(&text), Some(Stat { comm: comm.to_owned(), started_ticks: ticks }));
+            assert_eq!(stat(&text), Some(Stat { comm: comm.to_owned(), started_ticks: ticks, stopped: false }));
         }
         for text in ["", "7 x S", ")(", "7 (x"] {
             assert_eq!(stat(text), None, "{text}");

@@ -13,8 +13,11 @@ use crate::facts::topology::secure_port;
 use crate::rules::support::{main_address, main_address_like};
 use crate::rules::{Context, Detector, Judge};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "host-firewall-blocks-ports", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: "host-firewall-blocks-ports",
+    judge: Judge::Both(judge, super::firewall_seen_outside::judge),
+    refine: None,
+};
 
 /// Other hosts whose addresses are tried.
 const OTHERS: usize = 16;

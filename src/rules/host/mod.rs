@@ -3,6 +3,7 @@
 mod clock_unsynchronized;
 mod disk_full;
 mod firewall_blocks_ports;
+mod firewall_seen_outside;
 mod hostname_unresolvable;
 mod identity_duplicated;
 pub(super) mod kernel_module_missing;

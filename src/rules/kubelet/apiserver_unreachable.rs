@@ -1,17 +1,26 @@
-//! kubelet-apiserver-unreachable: what the kubelet's kubeconfig names does not answer.
+//! kubelet-apiserver-unreachable: what the kubelet's kubeconfig names does not answer, or is a port of the load balancer where
+//! nothing listens.
 
-use crate::engine::verdict::Verdict;
+use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::topology::{Edge, Service, edges};
+use crate::rules::load_balancer::{before_apiservers, is_dialled_rightly, listen_port, missed_dials};
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "kubelet-apiserver-unreachable", judge: Judge::Host(judge), refine: None };
 
+/// What kubeadm writes when a node joins.
+const USUAL_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
-    let Some(kubelet) = host.component(ComponentName::Kubelet).filter(|_| host.probes.taken) else { return };
+    let Some(kubelet) = host.component(ComponentName::Kubelet) else { return };
+    judge_port(context, host, kubelet, verdict);
+    if !host.probes.taken {
+        return;
+    }
     let edges = edges(context.cluster);
     for edge in edges.iter().filter(|edge| edge.client_host == host.name && is_kubelets(edge, kubelet)) {
         let Some(url) = edge.parsed() else { continue };
@@ -24,6 +33,34 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             Some(Reach::Unknown(unknown)) => verdict.unknown(unknown),
             None => {}
         }
+    }
+}
+
+/// A kubeconfig that names a port of the load balancer where nothing listens, while others name one where it does.
+fn judge_port(context: &Context<'_>, host: &Host, kubelet: &Component, verdict: &mut Verdict) {
+    let own = kubelet.flag("kubeconfig").map_or(USUAL_KUBECONFIG, |path| path.value.as_str());
+    for server in context.cluster.hosts.iter().filter(|server| is_dialled_rightly(context.cluster, server)) {
+        let missed = missed_dials(context.cluster, server);
+        let Some(dial) = missed.iter().find(|dial| dial.client.name == host.name && dial.path == own) else { continue };
+        let listens: Vec<&str> = before_apiservers(context.cluster, server)
+            .iter()
+            .flat_map(|balanced| &balanced.listen)
+            .map(|listen| listen.value.as_str())
+            .collect();
+        let port = listens.iter().find_map(|listen| listen_port(listen));
+        let name = dial.endpoint.rsplit_once(':').map_or(dial.endpoint.as_str(), |(name, _)| name);
+        verdict.fail(
+            Draft::new()
+                .subject(&dial.endpoint)
+                .message("other_port")
+                .value("endpoint", &dial.endpoint)
+                .value("address", &dial.endpoint)
+                .value("server", &server.name)
+                .value("file", dial.path)
+                .value("listen", listens.join(", "))
+                .maybe_value("right", port.map(|port| format!("{name}:{port}")))
+                .at(&host.name, &dial.server.origin, format!("nothing on {} listens there", server.name)),
+        );
     }
 }
 

@@ -8,6 +8,8 @@ use crate::rules::{Context, Detector, Judge};
 pub(super) const DETECTOR: Detector =
     Detector { id: "kubelet-config-invalid", judge: Judge::Host(judge), refine: None };
 
+/// Where kubeadm puts the manifests of the control plane.
+const USUAL_MANIFESTS: &str = "/etc/kubernetes/manifests";
 const USUAL: &str = "/var/lib/kubelet/config.yaml";
 
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
@@ -20,12 +22,40 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             reason.clone(),
         ));
     }
+    judge_static_pods(host, verdict);
     match &host.kubernetes.kubelet_configuration {
         Ok(Some(_)) if verdict.drafts.is_empty() => verdict.pass(),
         Ok(None) => judge_absent(host, path, verdict),
         Err(unknown) if verdict.drafts.is_empty() && kubelet.is_some() => verdict.unknown(unknown.clone()),
         _ => {}
     }
+}
+
+/// A master whose kubelet looks for static pods where there are none.
+fn judge_static_pods(host: &Host, verdict: &mut Verdict) {
+    let (Ok(Some(configuration)), Ok(pods)) = (&host.kubernetes.kubelet_configuration, &host.kubernetes.static_pods)
+    else {
+        return;
+    };
+    let Some(path) = configuration.get("staticPodPath").filter(|path| !path.value.is_empty()) else { return };
+    let is_master = ["controller-manager.conf", "scheduler.conf"].into_iter().all(|name| {
+        host.kubernetes.kubeconfigs.iter().any(|kubeconfig| kubeconfig.path == format!("/etc/kubernetes/{name}"))
+    });
+    let by_units = [ComponentName::KubeApiserver, ComponentName::KubeControllerManager]
+        .into_iter()
+        .any(|name| host.component(name).is_some_and(|component| component.pid.is_some()));
+    if path.value.trim_end_matches('/') == USUAL_MANIFESTS || !is_master || !pods.is_empty() || by_units {
+        return;
+    }
+    verdict.fail(
+        Draft::new()
+            .subject("staticPodPath")
+            .message("static_pods")
+            .value("directory", &path.value)
+            .value("usual", USUAL_MANIFESTS)
+            .maybe_value("file", path.origin.path())
+            .at(&host.name, &path.origin, "no manifest is there"),
+    );
 }
 
 /// A flag names the file and there is none. Before kubeadm init or join that is how each packaged kubelet waits, so only a

@@ -31,4 +31,8 @@ fn has_joined(host: &Host, kubelet: &Component) -> bool {
             .kubeconfigs
             .iter()
             .any(|kubeconfig| kubeconfig.path == USUAL_KUBECONFIG || Some(kubeconfig.path.as_str()) == named)
+        // One that cannot be read says as much.
+        || host.kubernetes.invalid_files.iter().filter_map(|(origin, _)| origin.path()).any(|path| {
+            path == USUAL_KUBECONFIG || Some(path) == named
+        })
 }

@@ -146,7 +146,15 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         return;
     }
     match is_running(host, chosen.runtime) {
-        Some(true) => verdict.pass(),
+        Some(true) => {
+            let pid = host.component(chosen.runtime).and_then(|runtime| runtime.pid);
+            match pid.and_then(|pid| not_running::stopped(host, pid)) {
+                Some(process) => {
+                    verdict.fail(not_running::stopped_draft(host, chosen.runtime.name(), process));
+                }
+                None => verdict.pass(),
+            }
+        }
         Some(false) if host.system.processes.as_ref().is_ok_and(|processes| processes.len() < FEWEST) => {}
         Some(false) => {
             let name = chosen.runtime.name();

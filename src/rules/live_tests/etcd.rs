@@ -185,6 +185,7 @@ fn who_answers_runs() {
             cwd: None,
             environment: Default::default(),
             network_namespace: None,
+            stopped: false,
             started_ticks: Some(1),
         };
         host.system.processes = Ok(vec![process(1, "systemd"), process(2, "kthreadd"), process(400, "sshd")]);

@@ -26,6 +26,7 @@ fn running(mut host: Host, programs: &[&str]) -> Host {
         cwd: None,
         environment: Default::default(),
         network_namespace: None,
+        stopped: false,
         started_ticks: Some(1),
     };
     let all = [&["systemd", "kthreadd", "sshd"], programs].concat();

@@ -6,6 +6,7 @@ use super::frontends::{Balanced, Master, addresses_of, all, before_apiservers, d
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName, LayerKind};
 use crate::facts::load_balancer::Backend;
+use crate::facts::network::Listener;
 use crate::facts::probe::ConnectOutcome;
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Unknown};
@@ -17,6 +18,7 @@ pub(super) const DETECTOR: Detector = Detector { id: "lb-backend-missing", judge
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let masters = masters(context.cluster);
+    judge_empty(context.cluster, host, verdict);
     for balanced in before_apiservers(context.cluster, host) {
         let targets: Vec<Target<'_>> =
             balanced.backends.iter().filter_map(|backend| Target::of(context.cluster, host, backend)).collect();
@@ -52,6 +54,23 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         verdict.passes += found.passes;
         verdict.unknowns.extend(found.unknowns);
+    }
+}
+
+/// A proxy that nodes dial for an apiserver and that has no server at all.
+fn judge_empty(cluster: &Cluster, host: &Host, verdict: &mut Verdict) {
+    for balanced in all(host).iter().filter(|balanced| balanced.backends.is_empty()) {
+        let Some(listen) = balanced.listen.first() else { continue };
+        let Some(name) = dialled_names(cluster, host, &balanced.ports()).into_iter().next() else { continue };
+        verdict.fail(
+            common(host, balanced)
+                .subject(balanced.name)
+                .message("empty")
+                .severity(Severity::Error)
+                .value("listen", &listen.value)
+                .value("dialled", name)
+                .at(&host.name, &listen.origin, "no server stands behind it"),
+        );
     }
 }
 
@@ -98,7 +117,9 @@ fn judge_target(
     let listeners = owner.network.as_ref().map_err(Unknown::clone);
     let listeners = listeners.and_then(|network| network.listeners.as_ref().map_err(Unknown::clone));
     match &listeners {
-        Ok(listeners) if listeners.iter().any(|listener| listener.port == port) => return verdict.pass(),
+        Ok(listeners) if listeners.iter().any(|listener| listener.port == port && !is_of_another(listener)) => {
+            return verdict.pass();
+        }
         // Without its sockets a host counts as no master only when its manifests are known and it is a node.
         Err(_) if master.is_some() => {}
         Err(unknown) => {
@@ -165,6 +186,12 @@ fn judge_answer(host: &Host, balanced: &Balanced<'_>, target: &Target<'_>, verdi
         // A host that is down is none that is missing.
         _ => {}
     }
+}
+
+/// Whether a part of Kubernetes that is no apiserver holds the port.
+fn is_of_another(listener: &Listener) -> bool {
+    const OTHERS: [&str; 5] = ["etcd", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
+    listener.process.as_ref().is_some_and(|process| OTHERS.contains(&process.name.as_str()))
 }
 
 /// Whether another proxy of that host takes connections on the port.

@@ -1,6 +1,7 @@
 //! Rules of nginx, haproxy and keepalived before the apiservers, one file each.
 
 mod backend_missing;
+mod dials;
 mod frontends;
 mod hairpin;
 mod health_check_missing;
@@ -11,7 +12,8 @@ mod server_name_invalid;
 mod timeout_too_short;
 mod vip_absent;
 
-pub(super) use frontends::before_apiservers;
+pub(super) use dials::{is_dialled_rightly, missed_dials};
+pub(super) use frontends::{before_apiservers, listen_port};
 
 use super::Detector;
 

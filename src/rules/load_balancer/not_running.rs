@@ -1,5 +1,7 @@
-//! lb-not-running: a proxy or keepalived that is set up before the apiservers, and no process of it.
+//! lb-not-running: a proxy or keepalived that is set up before the apiservers, and no process of it, or one
+//! that listens where no node dials it.
 
+use super::dials::{is_dialled_rightly, missed_dials};
 use super::frontends::{before_apiservers, dialled_as_apiserver, unit_of, virtual_addresses};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
@@ -22,6 +24,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let origin = origin.unwrap_or_else(|| Origin::file(first.path, None));
         judge_process(host, balancer, dialled, &origin, &in_words(&listen), verdict);
     }
+    judge_addresses(context, host, verdict);
     if let Ok(Some(keepalived)) = &host.load_balancers.keepalived
         && let Some(instance) = keepalived.instances.iter().find(|instance| !instance.virtual_addresses.is_empty())
     {
@@ -34,6 +37,39 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let addresses: Vec<String> = virtual_addresses(host).iter().map(ToString::to_string).collect();
         judge_process(host, ComponentName::Keepalived, dialled, &instance.origin, &in_words(&addresses), verdict);
     }
+}
+
+/// A proxy that runs and listens elsewhere than where every node dials this host.
+fn judge_addresses(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let balanced = before_apiservers(context.cluster, host);
+    let Some(first) = balanced.iter().find(|balanced| balanced.component() != ComponentName::Keepalived) else {
+        return;
+    };
+    let missed = missed_dials(context.cluster, host);
+    let Some(dial) = missed.first() else { return };
+    // One client alone that goes elsewhere than the others is the one that is wrong.
+    if is_dialled_rightly(context.cluster, host) {
+        return verdict.pass();
+    }
+    let Some(listen) = first.listen.first() else { return };
+    let listens: Vec<String> = balanced.iter().flat_map(|one| &one.listen).map(|one| one.value.clone()).collect();
+    let mut draft = Draft::new()
+        .subject(first.balancer)
+        .message("other_address")
+        .value("balancer", first.balancer)
+        .value("listen", in_words(&listens))
+        .value("listening", &listen.value)
+        .value("client", &dial.client.name)
+        .value("endpoint", &dial.endpoint)
+        .value("right", std::net::SocketAddr::new(dial.address, dial.port))
+        .value("unit", unit_of(host, first.component()))
+        .maybe_value("line", listen.origin.span().map(|span| span.line))
+        .maybe_value("file", listen.origin.path())
+        .at(&host.name, &listen.origin, format!("nothing listens on {}:{}", dial.address, dial.port));
+    for dial in missed.iter().take(3) {
+        draft = draft.at(&dial.client.name, &dial.server.origin, "dials it here");
+    }
+    verdict.fail(draft);
 }
 
 fn judge_process(

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::frontends::{before_apiservers, listen_address, unit_of};
+use super::frontends::{addresses_of, before_apiservers, listen_address, unit_of};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::ComponentName;
 use crate::facts::load_balancer::VrrpInstance;
@@ -12,7 +12,7 @@ use crate::facts::probe::ConnectOutcome;
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
-use crate::rules::support::{addresses_in_words, in_words, is_running, main_address, owners};
+use crate::rules::support::{Url, addresses_in_words, in_words, is_running, main_address, owners};
 use crate::rules::{Context, Detector, Judge, not_running};
 
 pub(super) const DETECTOR: Detector = Detector { id: "lb-vip-absent", judge: Judge::Host(judge), refine: None };
@@ -23,11 +23,50 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         for (address, holders) in configured(context.cluster) {
             judge_virtual(context.cluster, address, &holders, verdict);
         }
+        judge_dialled(context.cluster, verdict);
         if let Some(intended) = host.expected.virtual_ip {
             judge_intended(context.cluster, intended, verdict);
         }
     }
     judge_binds(context.cluster, host, verdict);
+}
+
+/// The address that nodes dial for an apiserver is on no host, and the keepalived there serve another one of its network.
+fn judge_dialled(cluster: &Cluster, verdict: &mut Verdict) {
+    let configured = configured(cluster);
+    let Some((served, members)) = configured.iter().next() else { return };
+    for client in &cluster.hosts {
+        let servers = client.kubernetes.kubeconfigs.iter().flat_map(|kubeconfig| &kubeconfig.clusters);
+        for server in servers.filter_map(|entry| entry.server.as_ref()) {
+            let Some(url) = Url::parse(&server.value).filter(|url| !url.is_loopback()) else { continue };
+            let addresses = addresses_of(cluster, client, &url.host);
+            let Some(address) = addresses.first().copied() else { continue };
+            // Every host that may hold it has to be known, and to have a network of its own in which the address lies.
+            let is_near = members.iter().all(|(host, ..)| {
+                host.network.as_ref().is_ok_and(|network| {
+                    network.addresses().any(|(_, net)| net.prefix_len() < 32 && net.contains(&address))
+                })
+            });
+            if configured.contains_key(&address) || owners(cluster, address).next().is_some() || !is_near {
+                continue;
+            }
+            if !all_given(cluster, members) {
+                continue;
+            }
+            let mut draft = Draft::new()
+                .subject(address.to_string())
+                .message("not_served")
+                .value("address", address)
+                .value("endpoint", &url.host)
+                .value("served", served)
+                .hosts(members.iter().map(|(host, ..)| host.name.clone()).collect::<BTreeSet<_>>().iter())
+                .at(&client.name, &server.origin, "dialled here");
+            for (host, _, written) in members {
+                draft = draft.at(&host.name, &written.origin, format!("{} may take this one", host.name));
+            }
+            return verdict.fail(draft);
+        }
+    }
 }
 
 type Configured<'a> = (&'a Host, &'a VrrpInstance, &'a Sourced<String>);

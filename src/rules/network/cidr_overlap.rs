@@ -48,6 +48,38 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         judge_hosts(cluster, range, verdict);
     }
     judge_docker(cluster, &pods, &services, verdict);
+    judge_nodes(cluster, &services, verdict);
+}
+
+/// The subnets that the CNI configuration of each node gives pods addresses out of: against the services, and each other.
+fn judge_nodes(cluster: &Cluster, services: &[Range<'_>], verdict: &mut Verdict) {
+    let mut seen: Vec<Range<'_>> = Vec::new();
+    for host in &cluster.hosts {
+        // A directory with several files keeps what former plug-ins left; the runtime takes the first.
+        let Some(config) = host.runtimes.cni.iter().flatten().next() else { continue };
+        // What flannel, Calico and others write is a cluster's whole range on each node; a bridge's is the node's own.
+        if !config.plugins.iter().any(|plugin| matches!(plugin.as_str(), "bridge" | "ptp" | "macvlan")) {
+            continue;
+        }
+        for net in &config.subnets {
+            let range = Range {
+                host,
+                what: "the node's pods",
+                net: net.trunc(),
+                origin: config.origin.clone(),
+                allocated: false,
+            };
+            for other in
+                services.iter().chain(&seen).filter(|other| other.what == "services" || !std::ptr::eq(other.host, host))
+            {
+                match overlap(&other.net, &range.net) {
+                    true => verdict.fail(pair(&range, other).message("two")),
+                    false => verdict.pass(),
+                }
+            }
+            seen.push(range);
+        }
+    }
 }
 
 /// Whether some host has an address, or its way out, within a range that is not the hosts'.

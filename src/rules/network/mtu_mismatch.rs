@@ -1,6 +1,8 @@
 //! network-mtu-mismatch between hosts: a packet of one node's tunnel does not fit into the interface of another. What one
 //! host's own interfaces say is the card's condition.
 
+use ipnet::IpNet;
+
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
@@ -25,6 +27,10 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         .filter_map(|host| Some((host, verdict.known(&host.network)?)))
         .collect();
     for (host, network) in &nodes {
+        judge_bridge(host, network, verdict);
+    }
+    judge_networks(&nodes, verdict);
+    for (host, network) in &nodes {
         for (name, overhead) in TUNNELS {
             let Some(tunnel) = in_use(network, name) else { continue };
             let Some(mtu) = tunnel.mtu else { continue };
@@ -44,6 +50,81 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             }
         }
     }
+}
+
+/// The bridge of the pods, or the CNI configuration that will make it, sends packets larger than the interface by which the
+/// node reaches the others carries, and no tunnel in between takes them apart.
+fn judge_bridge(host: &Host, network: &Network, verdict: &mut Verdict) {
+    let Some(main) = main_address(network).and_then(|address| network.interface_of(address)) else { return };
+    let Some(carries) = main.mtu.filter(|_| !is_bridge(&main.name)) else { return };
+    let config = host.runtimes.cni.iter().flatten().next();
+    let configured = config.and_then(|config| Some((config.mtu?, config.origin.clone(), config.path.as_str())));
+    let bridge = network.interfaces.iter().find(|interface| is_bridge(&interface.name));
+    let found = bridge.and_then(|bridge| {
+        let path = format!("/sys/class/net/{}/mtu", bridge.name);
+        Some((bridge.mtu?, Origin::file(path, None), bridge.name.as_str()))
+    });
+    let Some((mtu, origin, name)) = [configured, found].into_iter().flatten().max_by_key(|(mtu, ..)| *mtu) else {
+        return;
+    };
+    if mtu <= carries {
+        return verdict.pass();
+    }
+    verdict.fail(
+        Draft::new()
+            .subject(name)
+            .message("bridge")
+            .value("interface", name)
+            .value("mtu", mtu)
+            .value("below", &main.name)
+            .value("carries", carries)
+            .hosts([host.name.clone()])
+            .at(&host.name, &origin, format!("{mtu}, and {} carries {carries}", main.name)),
+    );
+}
+
+/// Nodes of one network whose interfaces there carry less than those of the others: what these send them is lost.
+fn judge_networks(nodes: &[(&Host, &Network)], verdict: &mut Verdict) {
+    let mains: Vec<(&Host, &Interface, u32, IpNet)> = nodes
+        .iter()
+        .filter_map(|(host, network)| {
+            let address = main_address(network)?;
+            let interface = network.interface_of(address).filter(|interface| !is_bridge(&interface.name))?;
+            let net = interface.addresses.iter().find(|net| net.addr() == address)?.trunc();
+            (net.prefix_len() < 32).then_some((*host, interface, interface.mtu?, net))
+        })
+        .collect();
+    for (host, interface, mtu, net) in &mains {
+        let others: Vec<_> = mains.iter().filter(|(other, _, _, its)| its == net && other.name != host.name).collect();
+        // Two of one size and a smaller one: the smaller is the odd one. Of two nodes it is not known which.
+        let larger = others.iter().filter(|(_, _, its, _)| its > mtu).count();
+        if others.len() < 2 || larger < others.len() {
+            continue;
+        }
+        let Some((other, below, carries, _)) = others.first() else { continue };
+        let evidence = |host: &Host, interface: &Interface, mtu: u32| {
+            let origin = Origin::file(format!("/sys/class/net/{}/mtu", interface.name), None);
+            Evidence::new(EvidenceKind::Cluster, &host.name, origin, format!("{mtu} on {}", host.name))
+        };
+        verdict.fail(
+            Draft::new()
+                .subject(format!("{} of {}", interface.name, host.name))
+                .message("odd")
+                .value("interface", &interface.name)
+                .value("mtu", mtu)
+                .value("on", &host.name)
+                .value("network", net)
+                .value("other_mtu", carries)
+                .hosts([host.name.clone()])
+                .evidence(evidence(host, interface, *mtu))
+                .evidence(evidence(other, below, *carries)),
+        );
+    }
+}
+
+/// The bridges that the pods of a node are on.
+fn is_bridge(name: &str) -> bool {
+    matches!(name, "cni0" | "cbr0")
 }
 
 fn in_use<'a>(network: &'a Network, name: &str) -> Option<&'a Interface> {

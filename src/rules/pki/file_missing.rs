@@ -48,6 +48,69 @@ fn judge(_context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for group in &missing {
         verdict.fail(draft(host, group));
     }
+    judge_mounts(host, verdict);
+}
+
+/// Flags that name a file which a component of the control plane reads when it starts.
+const READ_AT_START: [&str; 18] = [
+    "etcd-cafile",
+    "etcd-certfile",
+    "etcd-keyfile",
+    "client-ca-file",
+    "tls-cert-file",
+    "tls-private-key-file",
+    "service-account-key-file",
+    "service-account-private-key-file",
+    "root-ca-file",
+    "kubeconfig",
+    "authentication-kubeconfig",
+    "authorization-kubeconfig",
+    "config",
+    "cert-file",
+    "key-file",
+    "trusted-ca-file",
+    "audit-policy-file",
+    "encryption-provider-config",
+];
+/// Where a host keeps such files; what an image brings itself lies elsewhere.
+const OF_HOSTS: [&str; 3] = ["/etc/kubernetes/", "/etc/etcd/", "/srv/kubernetes/"];
+
+/// A static pod whose flag names a file of the host that none of its volumes brings into it: it is not there for the
+/// process, whatever the host has.
+fn judge_mounts(host: &Host, verdict: &mut Verdict) {
+    let Ok(pods) = &host.kubernetes.static_pods else { return };
+    for component in &host.components {
+        let Some(layer) = component.layers.iter().find(|layer| layer.kind == LayerKind::Manifest) else { continue };
+        let Some(pod) = pods.iter().find(|pod| layer.origin.path() == Some(pod.path.as_str())) else { continue };
+        // A process that runs with this very value has the file from somewhere.
+        let runs_with = |flag: &str, value: &str| {
+            let process = component.layers.iter().find(|layer| layer.kind == LayerKind::Process);
+            let given = process.and_then(|process| process.flags.get(flag)?.last());
+            component.pid.is_some() && given.is_some_and(|given| given.value == value)
+        };
+        for (flag, values) in &layer.flags {
+            let Some(path) = values.last().filter(|_| READ_AT_START.contains(&flag.as_str())) else { continue };
+            let is_of_host = OF_HOSTS.iter().any(|start| path.value.starts_with(start));
+            if !is_of_host || runs_with(flag, &path.value) {
+                continue;
+            }
+            let mut mounts = pod.containers.iter().flat_map(|container| container.mounts.keys());
+            if mounts.any(|at| is_below(&path.value, at)) {
+                verdict.pass();
+                continue;
+            }
+            verdict.fail(
+                Draft::new()
+                    .subject(&path.value)
+                    .message("not_mounted")
+                    .value("file", &path.value)
+                    .value("user", component.name.name())
+                    .value("flag", flag)
+                    .value("manifest", &pod.path)
+                    .at(&host.name, &path.origin, "no volume of the pod brings it in"),
+            );
+        }
+    }
 }
 
 /// Files of one directory that one user reads and that are not there.

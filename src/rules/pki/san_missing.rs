@@ -324,7 +324,10 @@ fn wanted_of_etcd(host: &Host, etcd: &Component, edges: &[Edge], service: Servic
         .filter(|edge| edge.service == service && edge.route == Route::Direct && edge.servers.contains(&host.name))
         .filter_map(|edge| wanted_by(edge, Need::Certain))
         .collect();
-    if service == Service::EtcdPeer && etcd.flag_items("initial-cluster").len() < 2 {
+    let by_others = edges
+        .iter()
+        .any(|edge| edge.service == service && edge.client_host != host.name && edge.servers.contains(&host.name));
+    if service == Service::EtcdPeer && !by_others && etcd.flag_items("initial-cluster").len() < 2 {
         // Nobody dials the peer of a single member.
         wanted.clear();
         return wanted;
@@ -337,6 +340,10 @@ fn wanted_of_etcd(host: &Host, etcd: &Component, edges: &[Edge], service: Servic
         let Some(url) = Url::parse(&item.value).filter(|url| url.scheme == "https" && !url.is_loopback()) else {
             continue;
         };
+        // Nobody dials an address that is none; that it is advertised is another fault.
+        if url.address().is_some_and(|address| address.is_unspecified()) {
+            continue;
+        }
         wanted.push(Wanted {
             name: url.host,
             why: "it advertises this URL".to_owned(),

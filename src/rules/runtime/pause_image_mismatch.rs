@@ -5,7 +5,6 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
 use crate::origin::{Origin, Sourced, Unknown};
-use crate::report::Severity;
 use crate::rules::kubelet::runtime::chosen;
 use crate::rules::{Context, Detector, Judge};
 
@@ -51,8 +50,6 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         Draft::new()
             .subject(&image.value)
             .message(if same_registry { "release" } else { "registry" })
-            // The same registry has both; another may be one that this host cannot reach.
-            .severity(if same_registry { Severity::Info } else { Severity::Warning })
             .value("image", &image.value)
             .value("wanted", &wanted.value)
             .value("runtime", runtime.name())

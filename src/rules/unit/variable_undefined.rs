@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::unit::{CommandLine, UndefinedVariable, Unit};
-use crate::origin::Unknown;
+use crate::origin::{Origin, Unknown};
 use crate::parse::command_line::identify;
 use crate::report::Severity;
 use crate::rules::support::in_words;
@@ -117,7 +117,10 @@ fn judge_command(
 /// A component of Kubernetes that gets no flag at all: its variables stand alone, and the file that was to define them is
 /// missing. Of several optional files some may be missing rightly, and a single variable may be empty (KUBELET_EXTRA_ARGS).
 fn bare(host: &Host, command: &CommandLine, component: &str, unit: &Unit) -> Option<Draft> {
-    let [_program] = command.words.as_slice() else { return None };
+    let [program] = command.words.as_slice() else { return None };
+    if component == "etcd" && command.undefined.is_empty() {
+        return bare_etcd(host, &program.origin, unit);
+    }
     let variable = command.undefined.iter().find(|variable| variable.alone && variable.defined_empty.is_none())?;
     let file = unit.environment_files.iter().find(|file| file.present == Some(false))?;
     let is_known = unit.environment_files.iter().all(|file| file.present.is_some());
@@ -137,5 +140,27 @@ fn bare(host: &Host, command: &CommandLine, component: &str, unit: &Unit) -> Opt
         .value("bare", component)
         .at(&host.name, &file.origin, hides)
         .at(&host.name, &variable.origin, "all its flags were to come from here");
+    Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
+}
+
+/// An etcd that takes all of its configuration from an environment file that is not there: it starts with its defaults, as
+/// a member of its own on the loopback address.
+fn bare_etcd(host: &Host, program: &Origin, unit: &Unit) -> Option<Draft> {
+    let [file] = unit.environment_files.as_slice() else { return None };
+    let has_own = unit.settings.get("Service.Environment").is_some_and(|lines| !lines.is_empty());
+    if file.present != Some(false) || has_own {
+        return None;
+    }
+    let draft = Draft::new()
+        .subject(format!("{}: {}", unit.path, file.path))
+        .message("bare")
+        .value("variable", "ETCD_NAME")
+        .value("component", "etcd")
+        .value("starter", &unit.path)
+        .value("unit", &unit.name)
+        .value("file", &file.path)
+        .value("bare", "etcd")
+        .at(&host.name, &file.origin, "does not exist")
+        .at(&host.name, program, "all its settings were to come from there");
     Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
 }
