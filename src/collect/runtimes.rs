@@ -283,6 +283,12 @@ fn cni(files: &Files, problems: &Problems) -> Fact<Vec<CniConfig>> {
                 (0..).take_while(holds).filter_map(|index| value(&format!("plugins.{index}.type"))).collect()
             }
         };
+        let mtu = values.iter().find_map(|(key, (value, span))| {
+            let is_it =
+                key == "mtu" || key.starts_with("plugins.") && key.ends_with(".mtu") && key.matches('.').count() == 2;
+            let number = value.parse::<u32>().ok().filter(|mtu| is_it && *mtu > 0)?;
+            Some(Sourced::new(number, Origin::file(file.path.clone(), Some(*span))))
+        });
         // libcni reads a list from .conflist and a single plug-in from the others.
         let is_list = path.ends_with(".conflist");
         let (span, problem) = match parsed.first() {
@@ -294,7 +300,7 @@ fn cni(files: &Files, problems: &Problems) -> Fact<Vec<CniConfig>> {
         };
         problems.add_parsed(&path, parsed);
         let origin = Origin::file(file.path.clone(), span);
-        configs.push(CniConfig { path, name: value("name"), plugins, origin, problem });
+        configs.push(CniConfig { path, name: value("name"), plugins, mtu, origin, problem });
     }
     Ok(configs)
 }

@@ -40,6 +40,8 @@ pub struct CniConfig {
     pub name: Option<String>,
     /// `type` of each plug-in.
     pub plugins: Vec<String>,
+    /// The first `mtu` that is given and not 0, which means the default route's.
+    pub mtu: Option<Sourced<u32>>,
     pub origin: Origin,
     /// Why it is none, when it is not valid.
     pub problem: Option<String>,

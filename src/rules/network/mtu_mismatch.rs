@@ -25,6 +25,7 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         .filter_map(|host| Some((host, verdict.known(&host.network)?)))
         .collect();
     for (host, network) in &nodes {
+        judge_plugin(host, network, verdict);
         for (name, overhead) in TUNNELS {
             let Some(tunnel) = in_use(network, name) else { continue };
             let Some(mtu) = tunnel.mtu else { continue };
@@ -44,6 +45,33 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             }
         }
     }
+}
+
+/// What the CNI configuration gives pods against what the host's own interface carries. No plug-in adds less than nothing.
+fn judge_plugin(host: &Host, network: &Network, verdict: &mut Verdict) {
+    let Ok(configs) = &host.runtimes.cni else { return };
+    let below = main_address(network).and_then(|address| network.interface_of(address));
+    let Some((below, carries)) = below.and_then(|below| Some((below, below.mtu?))) else { return };
+    // The runtime takes the first by name.
+    let Some(mtu) = configs.iter().find(|config| config.problem.is_none()).and_then(|config| config.mtu.as_ref())
+    else {
+        return;
+    };
+    if mtu.value <= carries {
+        return verdict.pass();
+    }
+    verdict.fail(
+        Draft::new()
+            .subject(format!("CNI of {}", host.name))
+            .message("plugin")
+            .value("on", &host.name)
+            .value("mtu", mtu.value)
+            .value("below", &below.name)
+            .value("carries", carries)
+            .maybe_value("file", mtu.origin.path())
+            .hosts([host.name.as_str()])
+            .at(&host.name, &mtu.origin, format!("{} of {} carries {carries}", below.name, host.name)),
+    );
 }
 
 fn in_use<'a>(network: &'a Network, name: &str) -> Option<&'a Interface> {
