@@ -142,11 +142,9 @@ fn rule(text: &str) -> (Vec<Match>, Target) {
                         let inverted = words.next_if(|word| matches!(*word, "!=" | "==")) == Some("!=");
                         (words.next().unwrap_or_default(), inverted)
                     };
-                    let names: Vec<&str> = items(list).collect();
-                    matches.push(match &names[..] {
-                        [name] => Match::Protocol { name: (*name).to_owned(), inverted },
-                        _ => Match::Perhaps,
-                    });
+                    let name = items(list).collect::<Vec<_>>().join(",");
+                    let is_named = !name.is_empty() && !name.contains('@');
+                    matches.push(if is_named { Match::Protocol { name, inverted } } else { Match::Perhaps });
                 }
                 Some("mark") => mark(&mut words, &mut matches),
                 _ => {
