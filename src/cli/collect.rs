@@ -174,7 +174,8 @@ fn listing(host: &str, listed: &Listed, options: &CollectOptions) -> String {
     }
     out.push_str(&format!("{} files and streams", listed.files.len()));
     out.push_str(if options.probe_deadline.is_some() {
-        ", and the answers of etcd, the apiserver, the container runtime and the endpoints that are dialled\n"
+        ", and the answers of etcd, the apiserver, the container runtime and the endpoints that are dialled,\n\
+         of the kernel (free space, clock), and of `nft list ruleset` or iptables-save, which are run where it has rules\n"
     } else {
         "\n"
     });

@@ -169,7 +169,9 @@ impl Files {
         let mut refused = BTreeMap::new();
         let closed = self.closed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         let read = errors(&self.raw).into_iter().chain(errors(&self.texts)).chain(errors(&self.lists));
-        for (path, error) in read.chain(closed) {
+        // Links in a circle are met before anything is read.
+        let circles = errors(&self.stats).into_iter().filter(|(_, error)| matches!(error, ReadError::LinkLoop { .. }));
+        for (path, error) in read.chain(closed).chain(circles) {
             if !matches!(error, ReadError::NotFound { .. } | ReadError::NotCovered { .. }) {
                 refused.entry(path).or_insert(error);
             }

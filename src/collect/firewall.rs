@@ -3,7 +3,6 @@
 
 use super::{Files, TextFile};
 use crate::facts::firewall::{Backend, Firewall};
-use crate::facts::unit::Unit;
 use crate::origin::{Fact, Origin, Unknown};
 use crate::parse::firewall;
 
@@ -33,9 +32,10 @@ const AT_BOOT: [(&str, &str); 4] = [
     ("nftables.service", "/etc/nftables.conf"),
 ];
 
-pub fn collect(files: &Files, units: &[Unit]) -> Fact<Firewall> {
-    let unknown =
-        || Unknown::new("the packet filter's rules", "what iptables-save or nft prints is not part of this source");
+/// Targets that want such a service.
+const TARGETS: [&str; 3] = ["multi-user", "basic", "sysinit"];
+
+pub fn collect(files: &Files) -> Fact<Firewall> {
     if files.is_of_live_host() {
         return Err(Unknown::new("the packet filter's rules", Unknown::NOT_ASKED));
     }
@@ -49,7 +49,10 @@ pub fn collect(files: &Files, units: &[Unit]) -> Fact<Firewall> {
     if let Some(all) = all {
         return Ok(all);
     }
-    let is_enabled = |name: &str| units.iter().any(|unit| unit.name == name && unit.enabled == Some(true));
+    let is_enabled = |unit: &str| {
+        let links = TARGETS.iter().map(|target| format!("/etc/systemd/system/{target}.target.wants/{unit}"));
+        links.into_iter().any(|link| files.read_link(&link).is_ok() || files.exists(&link) == Ok(true))
+    };
     for (unit, path) in AT_BOOT {
         if !is_enabled(unit) {
             continue;
@@ -59,7 +62,7 @@ pub fn collect(files: &Files, units: &[Unit]) -> Fact<Firewall> {
             return Ok(Firewall { at_boot: true, ..found });
         }
     }
-    Err(unknown())
+    Err(Unknown::new("the packet filter's rules", "what iptables-save or nft prints is not part of this source"))
 }
 
 fn read(file: &TextFile) -> Result<Firewall, firewall::FirewallError> {

@@ -173,7 +173,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         files,
         &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
     );
-    let firewall = firewall::collect(files, &units);
+    let firewall = firewall::collect(files);
     Host {
         name,
         source: label.to_owned(),

@@ -115,7 +115,12 @@ impl<'a> Tables<'a> {
             .filter(|name| **name != absent)
             .map(|name| self.path(name))
             .chain(["/proc/sys/net/ipv6/conf".to_owned()])
-            .any(|path| self.files.exists(&path) != Ok(false))
+            .any(|path| self.files.exists(&path) != Ok(false) && !self.is_bare(&path))
+    }
+
+    /// Whether it is a table of sockets with nothing but its heading: captures have one where nobody uses IPv6.
+    fn is_bare(&self, path: &str) -> bool {
+        path.ends_with("/tcp6") && self.files.text(path).is_ok_and(|file| file.text.trim_end().lines().count() <= 1)
     }
 
     fn listeners(&self, problems: &Problems) -> Fact<Vec<(String, ListenRow)>> {
@@ -492,6 +497,9 @@ cni0\t0001F40A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
         };
         let network = taken(v4_only(), &[]).unwrap();
         assert_eq!((network.routes_v6, network.listeners), (Ok(vec![]), Ok(vec![])), "a kernel without IPv6");
+        let heading = "  sl  local_address                         remote_address                        st tx_queue\n";
+        let network = taken(v4_only().file("/proc/net/tcp6", heading), &[]).unwrap();
+        assert_eq!(network.listeners, Ok(vec![]), "no IPv6 socket, and nothing else of IPv6");
         let network = taken(v4_only().file("/proc/net/if_inet6", INET6), &[]).unwrap();
         assert!(network.routes_v6.is_err(), "IPv6 is there, its routes were not taken");
         assert!(network.listeners.is_err());

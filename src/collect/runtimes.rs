@@ -283,8 +283,13 @@ fn cni(files: &Files, problems: &Problems) -> Fact<Vec<CniConfig>> {
                 (0..).take_while(holds).filter_map(|index| value(&format!("plugins.{index}.type"))).collect()
             }
         };
+        let mtu = values.iter().find_map(|(key, (value, span))| {
+            let is_it =
+                key == "mtu" || key.starts_with("plugins.") && key.ends_with(".mtu") && key.matches('.').count() == 2;
+            let number = value.parse::<u32>().ok().filter(|mtu| is_it && *mtu > 0)?;
+            Some(Sourced::new(number, Origin::file(file.path.clone(), Some(*span))))
+        });
         let ends = |key: &str, name: &str| key == name || key.ends_with(&format!(".{name}"));
-        let mtu = values.iter().find(|(key, _)| ends(key, "mtu")).and_then(|(_, (mtu, _))| mtu.parse().ok());
         let subnets = values
             .iter()
             .filter(|(key, _)| key.contains("ipam.") && ends(key, "subnet"))

@@ -104,7 +104,7 @@ pub enum Match {
         nets: Vec<IpNet>,
         inverted: bool,
     },
-    /// `tcp`, `udp`, ...
+    /// `tcp`, or several as `tcp,udp`.
     Protocol {
         name: String,
         inverted: bool,
@@ -321,7 +321,7 @@ fn protocol(rule: &str, packet: &str) -> Holds {
     match rule {
         "all" => Holds::Yes,
         _ if packet.is_empty() => Holds::Perhaps,
-        _ if rule == packet => Holds::Yes,
+        _ if rule.split(',').any(|name| name == packet) => Holds::Yes,
         _ => Holds::No,
     }
 }

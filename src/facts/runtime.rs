@@ -41,8 +41,8 @@ pub struct CniConfig {
     pub name: Option<String>,
     /// `type` of each plug-in.
     pub plugins: Vec<String>,
-    /// `mtu` of the plug-in that makes the interface, in bytes.
-    pub mtu: Option<u32>,
+    /// The first `mtu` that is given and not 0, which means the default route's.
+    pub mtu: Option<Sourced<u32>>,
     /// Subnets that host-local IPAM gives addresses out of.
     pub subnets: Vec<IpNet>,
     pub origin: Origin,

@@ -97,6 +97,108 @@ fn a_proxy_whose_backends_are_dead() {
     assert!(report.of_rule(BACKEND).is_empty() && report.code == 0, "{}", report.human());
 }
 
+const MANIFEST: &str = "\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: kube-apiserver
+  namespace: kube-system
+spec:
+  hostNetwork: true
+  containers:
+  - name: kube-apiserver
+    image: registry.k8s.io/kube-apiserver:v1.28.3
+    command:
+    - kube-apiserver
+    - --secure-port=6443
+    - --advertise-address=10.0.0.11
+";
+
+const ELSEWHERE: &str = "\
+defaults
+  mode tcp
+  timeout connect 2s
+  timeout client 600s
+  timeout server 600s
+frontend apiserver
+  bind *:8443
+  default_backend masters
+backend masters
+  server m1 10.0.0.11:6444 check inter 500
+";
+
+const NGINX: &str = "\
+events {}
+http {
+  access_log off;
+  upstream masters {
+    server 10.0.0.11:6444;
+  }
+  server {
+    listen 8443;
+    location / {
+      proxy_pass https://masters;
+    }
+  }
+}
+";
+
+/// A proxy before this host's own apiserver, at a port where it does not listen, mended as printed.
+fn a_backend_at_another_port(host: &Sandbox, file: &str, text: &str, proxy: &str, reload: &str, dial: &str) {
+    const RULE: &str = "lb-backend-missing";
+    past_its_boot(host);
+    host.write(file, text);
+    host.write("/etc/kubernetes/manifests/kube-apiserver.yaml", MANIFEST);
+    host.write(KUBECONFIG, kubeconfig("https://10.0.0.11:8443"));
+    host.sh(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /root/key -out /root/certificate \
+         -days 30 -subj /CN=kube-apiserver",
+    );
+    let server = "openssl s_server -accept 6443 -cert /root/certificate -key /root/key -www";
+    let _apiserver = host.spawn(server, "/tmp/apiserver.log");
+    let _proxy = host.spawn(proxy, "/tmp/proxy.log");
+    eventually("the proxy", 10, || host.output("ss -Hltn | grep ':8443 '").status.success().then_some(()));
+    assert!(!host.output(dial).status.success(), "the proxy has a server");
+
+    let report = host.check(&["--only", RULE]);
+    let finding = report.only(RULE);
+    finding.points_at(file, text, "10.0.0.11:6444");
+    host.apply(&finding.fix());
+    assert!(host.systemctl_calls().contains("reload"), "{}", host.systemctl_calls());
+    // What systemctl would do.
+    host.sh(reload);
+    eventually("the apiserver through the proxy", 10, || host.output(dial).status.success().then_some(()));
+    let report = host.check(&["--only", RULE]);
+    assert!(report.of_rule(RULE).is_empty() && report.code == 0, "{}", report.human());
+}
+
+#[test]
+fn haproxy_with_a_backend_at_another_port() {
+    let options = Options { needs: &["haproxy", "openssl", "ss", "pkill"], ..Options::default() };
+    let Some(host) = Sandbox::start(options) else { return };
+    let proxy = "haproxy -W -db -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid";
+    let dial = "echo | openssl s_client -connect 10.0.0.11:8443 >/dev/null 2>&1";
+    a_backend_at_another_port(
+        &host,
+        "/etc/haproxy/haproxy.cfg",
+        ELSEWHERE,
+        proxy,
+        "kill -USR2 $(head -1 /run/haproxy.pid)",
+        dial,
+    );
+}
+
+#[test]
+fn nginx_with_a_backend_at_another_port() {
+    let options = Options { needs: &["nginx", "openssl", "ss", "curl"], ..Options::default() };
+    let Some(host) = Sandbox::start(options) else { return };
+    host.sh("mkdir -p /var/log/nginx /var/lib/nginx");
+    let proxy = "nginx -e /var/log/nginx/error.log -c /etc/nginx/nginx.conf -g 'daemon off; pid /run/nginx.pid;'";
+    let dial = "curl -sf --max-time 3 http://10.0.0.11:8443/ >/dev/null";
+    let reload = "kill -HUP $(cat /run/nginx.pid)";
+    a_backend_at_another_port(&host, "/etc/nginx/nginx.conf", NGINX, proxy, reload, dial);
+}
+
 const KEEPALIVED: &str = "\
 vrrp_instance apiserver {
   state BACKUP
@@ -123,13 +225,16 @@ fn an_address_that_nobody_has() {
     let finding = report.only(RULE);
     finding.says(&["no host", "10.0.0.88"]);
     assert!(!finding.evidence_of("probe").is_empty(), "{}", report.human());
-    assert_eq!(finding.fix()[0], "systemctl restart keepalived");
+    let fix = finding.fix();
+    let (last, first) = fix.split_last().expect("commands");
+    host.apply(first);
+    assert!(host.systemctl_calls().contains("restart keepalived"), "{}", host.systemctl_calls());
 
     // What systemctl would start.
     let _keepalived = host.spawn("keepalived -n -l -f /etc/keepalived/keepalived.conf", "/tmp/keepalived.log");
     let has = "ip -brief address | grep 10.0.0.88";
     eventually("keepalived to take the address", 15, || host.output(has).status.success().then_some(()));
-    host.sh(finding.fix().last().expect("a command"));
+    host.sh(last);
     host.check(&["--only", RULE]).silent(RULE);
 
     // Another host takes it over.

@@ -12,7 +12,7 @@ mod support;
 
 pub use kubeadm::{KUBEADM_APIS, KubeadmApi, kubeadm_api};
 pub use release::{Release, kubernetes, newest_kubernetes};
-pub use removed::{RemovedFlag, removed_flags, removed_gate};
+pub use removed::{RemovedFlag, locked_gate, removed_flags, removed_gate};
 pub use support::{Support, Supported, support};
 
 /// The rows of a table: lines that are neither empty nor begin with `#`.

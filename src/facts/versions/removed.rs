@@ -4,6 +4,7 @@ use super::rows;
 
 const FLAGS: &str = include_str!("removed_flags.tsv");
 const GATES: &str = include_str!("removed_gates.tsv");
+const LOCKED: &str = include_str!("locked_gates.tsv");
 
 /// A flag, or one value of it, that a release took out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,13 @@ pub fn removed_gate(component: &str, gate: &str) -> Option<&'static str> {
     fitting.first().map(|(_, since)| *since)
 }
 
+/// The first Kubernetes release in which the feature gate is always on, so that a component that is told otherwise does not
+/// start; none when no release is known.
+pub fn locked_gate(gate: &str) -> Option<&'static str> {
+    let mut cells = rows(LOCKED).map(|mut cells| (cells.next(), cells.next()));
+    cells.find(|(name, _)| *name == Some(gate)).and_then(|(_, since)| since)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +93,11 @@ mod tests {
             ("kubelet", "NoSuchGate", None),
         ] {
             assert_eq!(removed_gate(component, gate), since, "{component} {gate}");
+        }
+        assert_eq!((locked_gate("SidecarContainers"), locked_gate("NoSuchGate")), (Some("1.33"), None));
+        for cells in rows(LOCKED) {
+            let cells: Vec<&str> = cells.collect();
+            assert!(cells.len() == 2 && line(cells[1]).is_some(), "{cells:?}");
         }
         for cells in rows(GATES) {
             let cells: Vec<&str> = cells.collect();

@@ -67,6 +67,10 @@ pub fn parse(text: &str, at: At<'_>) -> Result<Firewall, FirewallError> {
 /// Takes the statements of a rule apart.
 fn rule(text: &str) -> (Vec<Match>, Target) {
     let words = words(text);
+    // A map of verdicts, and a program that is asked: anything may come of it.
+    if words.iter().any(|word| matches!(word.as_str(), "vmap" | "queue" | "synproxy")) {
+        return (vec![Match::Perhaps], Target::Jump(String::new()));
+    }
     let mut words = words.iter().map(String::as_str).peekable();
     let mut matches = Vec::new();
     let mut target = Target::Other;
@@ -100,8 +104,9 @@ fn rule(text: &str) -> (Vec<Match>, Target) {
                     });
                 }
                 Some("protocol" | "nexthdr") => {
-                    let name = words.next().unwrap_or_default();
-                    matches.push(Match::Protocol { name: name.to_owned(), inverted: false });
+                    let inverted = words.next_if(|word| matches!(*word, "!=" | "==")) == Some("!=");
+                    let name = items(words.next().unwrap_or_default()).collect::<Vec<_>>().join(",");
+                    matches.push(Match::Protocol { name, inverted });
                 }
                 _ => {
                     words.next();
@@ -117,6 +122,9 @@ fn rule(text: &str) -> (Vec<Match>, Target) {
                 let list = words.next().unwrap_or_default();
                 let found = ports(&items(list).collect::<Vec<_>>().join(",")).filter(|_| is_target);
                 matches.push(found.map_or(Match::Perhaps, |ranges| Match::Ports { ranges, inverted }));
+            }
+            "icmp" | "icmpv6" | "esp" | "ah" => {
+                matches.push(Match::Protocol { name: word.to_owned(), inverted: false });
             }
             "ct" => match words.next() {
                 Some("state") => {
@@ -142,11 +150,9 @@ fn rule(text: &str) -> (Vec<Match>, Target) {
                         let inverted = words.next_if(|word| matches!(*word, "!=" | "==")) == Some("!=");
                         (words.next().unwrap_or_default(), inverted)
                     };
-                    let names: Vec<&str> = items(list).collect();
-                    matches.push(match &names[..] {
-                        [name] => Match::Protocol { name: (*name).to_owned(), inverted },
-                        _ => Match::Perhaps,
-                    });
+                    let name = items(list).collect::<Vec<_>>().join(",");
+                    let is_named = !name.is_empty() && !name.contains('@');
+                    matches.push(if is_named { Match::Protocol { name, inverted } } else { Match::Perhaps });
                 }
                 Some("mark") => mark(&mut words, &mut matches),
                 _ => {

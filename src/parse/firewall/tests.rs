@@ -190,6 +190,37 @@ fn firewalld_in_nft() {
     }
 }
 
+/// What nft can say and iptables cannot: what is not understood may do anything, so that nothing is said to be dropped.
+#[test]
+fn statements_of_nft() {
+    let eth0 = ["eth0".to_owned()];
+    for (rules, expected) in [
+        ("", "dropped"),
+        ("iifname vmap { lo : accept, eth0 : jump inside }", "either"),
+        ("ct state vmap { established : accept, new : jump inside }", "either"),
+        ("icmp type echo-request accept", "dropped"),
+        ("ip protocol != tcp accept", "dropped"),
+        ("meta l4proto { tcp, udp } th dport { 53, 10250 } accept", "accepted"),
+        ("ip saddr @allowed tcp dport 10250 accept", "either"),
+        ("tcp dport 1000-20000 limit rate 5/second accept", "either"),
+        ("tcp flags syn / fin,syn,rst,ack accept", "either"),
+        ("ct state new tcp dport 10250 counter packets 5 bytes 300 accept comment \"drop\"", "accepted"),
+        ("iif \"lo\" accept", "dropped"),
+        ("oifname != \"lo\" tcp dport != 22 accept", "either"),
+        ("meta mark set 0x00000001 accept", "accepted"),
+        ("log prefix \"in: \" level info", "dropped"),
+        ("queue num 0", "either"),
+        ("fib daddr type local accept", "either"),
+    ] {
+        let text = format!(
+            "table inet filter {{\n\tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\t\t{rules}\n\t}}\n}}\n"
+        );
+        let firewall = any(&text, &at).unwrap();
+        let packet = Packet { comes_in: &eth0, protocol: "tcp", port: Some(10_250), ..Packet::default() };
+        assert_eq!(fate(&firewall, "input", &packet), expected, "{rules}");
+    }
+}
+
 #[test]
 fn tables_that_rewrite_are_counted_only() {
     let firewall = any(SAVED, &at).unwrap();

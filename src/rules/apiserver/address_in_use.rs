@@ -9,7 +9,7 @@ use crate::facts::component::{Component, ComponentName, Layer, LayerKind, split_
 use crate::facts::load_balancer::Proxy;
 use crate::facts::network::Listener;
 use crate::facts::topology::secure_port;
-use crate::origin::Origin;
+use crate::origin::{Origin, Unknown};
 use crate::rules::support::{Url, starting_layers, unit_behind, unit_to_restart};
 use crate::rules::{Context, Detector, Judge};
 
@@ -73,7 +73,8 @@ fn judge_all(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
     }
     match held(host, apiserver, &own) {
-        Some(listener) => verdict.fail(by_process(host, &own, listener)),
+        Some(Ok(listener)) => verdict.fail(by_process(host, &own, listener)),
+        Some(Err(unknown)) => verdict.unknown(unknown),
         None if judged && verdict.drafts.is_empty() => verdict.pass(),
         None => {}
     }
@@ -121,7 +122,8 @@ fn judge_etcd(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let clash = beside.chain(others.flat_map(|(_, others)| others)).find(|other| one.collides(other));
             match (clash, held(host, etcd, one)) {
                 (Some(other), _) => verdict.fail(two(host, one, other)),
-                (None, Some(listener)) => verdict.fail(by_process(host, one, listener)),
+                (None, Some(Ok(listener))) => verdict.fail(by_process(host, one, listener)),
+                (None, Some(Err(unknown))) => verdict.unknown(unknown),
                 (None, None) => verdict.pass(),
             }
         }
@@ -152,18 +154,22 @@ fn addresses(host: &Host, etcd: &Component, layer: &Layer) -> Vec<Wanted> {
     found
 }
 
-/// The listener of another process on what a component that would start, and does not run, needs.
-fn held<'a>(host: &'a Host, component: &Component, wanted: &Wanted) -> Option<&'a Listener> {
+/// The listener of another process on what a component that would start, and does not run, needs; or why that is not known.
+fn held<'a>(host: &'a Host, component: &Component, wanted: &Wanted) -> Option<Result<&'a Listener, Unknown>> {
     let processes = host.system.processes.as_ref().ok()?;
     if component.pid.is_some() || processes.len() < FEWEST || !starts(host, component) {
         return None;
     }
-    let listeners = host.network.as_ref().ok()?.listeners.as_ref().ok()?;
-    listeners.iter().find(|listener| {
+    let listeners = match host.network.as_ref().and_then(|network| network.listeners.as_ref()) {
+        Ok(listeners) => listeners,
+        Err(unknown) => return Some(Err(unknown.clone())),
+    };
+    let found = listeners.iter().find(|listener| {
         listener.port == wanted.port
             && listener.process.is_some()
             && wanted.address.is_none_or(|address| listener.address == address || listener.address.is_unspecified())
-    })
+    });
+    found.map(Ok)
 }
 
 fn two(host: &Host, own: &Wanted, other: &Wanted) -> Draft {

@@ -28,10 +28,10 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             .filter(|owner| owner.name != host.name);
         let name = owner.map_or(other.host.as_str(), |owner| owner.name.as_str());
         let drift = format!("{:.0} s", (offset as f64 / 1000.0).abs());
-        let side = if offset > 0 { "ahead" } else { "behind" };
+        let side = if offset > 0 { "ahead of" } else { "behind" };
         let status = answer.status.as_ref().ok().map(|status| status.member_id.clone());
         let origin = Origin::answer(format!("{}/health, Date", answer.endpoint));
-        let said = format!("{drift} {side} of the clock of {}", host.name);
+        let said = format!("{drift} {side} the clock of {}", host.name);
         let kind = if owner.is_some() { EvidenceKind::Cluster } else { EvidenceKind::Probe };
         let mut hosts = vec![host.name.clone()];
         hosts.extend(owner.map(|owner| owner.name.clone()));

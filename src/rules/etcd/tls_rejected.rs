@@ -67,10 +67,24 @@ fn is_readable(host: &Host, path: &Sourced<String>) -> bool {
         .is_some_and(|file| file.as_ref().is_ok_and(|file| !file.certificates.is_empty() && file.problems.is_empty()))
 }
 
+/// The file on this host with the key of the authority in another file.
+fn issuer_key<'a>(host: &'a Host, authority: &str) -> Option<&'a str> {
+    let authority = host.kubernetes.certificates.get(authority)?.as_ref().ok()?;
+    let own = authority.certificates.first()?;
+    let has_key = |file: &crate::facts::certificates::CertificateFile| {
+        file.keys.iter().any(|key| !key.encrypted && key.public_key_sha256.as_ref() == Ok(&own.public_key_sha256))
+    };
+    let files = host.kubernetes.certificates.iter().filter_map(|(path, file)| Some((path, file.as_ref().ok()?)));
+    files.filter(|(_, file)| has_key(file)).map(|(path, _)| path.as_str()).next()
+}
+
 fn draft(host: &Host, server: &Sourced<String>, target: &str, given: Option<&Sourced<String>>, alert: &str) -> Draft {
     let apiserver = host.component(ComponentName::KubeApiserver);
     let flag = |name: &str| apiserver.and_then(|apiserver| apiserver.flag(name)).map(|value| value.value.as_str());
+    let issuer = flag("etcd-cafile").and_then(|trusted| Some((trusted, issuer_key(host, trusted)?)));
     let draft = Draft::new()
+        .maybe_value("issuer", issuer.map(|(authority, _)| authority))
+        .maybe_value("issuer_key", issuer.map(|(_, key)| key))
         .subject(given.map_or("no certificate", |path| path.value.as_str()))
         .message(if given.is_some() { "presented" } else { "missing" })
         .value("target", target)

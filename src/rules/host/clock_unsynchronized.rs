@@ -101,7 +101,7 @@ fn judge_others(host: &Host, verdict: &mut Verdict) {
     }
     let average = offsets.iter().sum::<i64>() / offsets.len() as i64;
     let drift = format!("{:.0} s", (average as f64 / 1000.0).abs());
-    let side = if average > 0 { "behind" } else { "ahead" };
+    let side = if average > 0 { "behind" } else { "ahead of" };
     let others: Vec<String> = found.iter().map(|(_, _, url)| url.host.clone()).collect();
     let mut draft = Draft::new()
         .message("apart")

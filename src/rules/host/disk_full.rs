@@ -2,8 +2,10 @@
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
+use crate::facts::component::ComponentName;
 use crate::facts::filesystem::FilesystemUse;
 use crate::rules::filesystems::{filled, in_words};
+use crate::rules::support::is_node;
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "host-disk-full", judge: Judge::Host(judge), refine: None };
@@ -17,8 +19,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let known = match &host.filesystems {
         Ok(known) => known,
         Err(unknown) => {
-            // Most trees do not hold it at all.
-            if host.probes.kernel.is_some() {
+            if host.probes.kernel.is_some() || is_node(host) || host.component(ComponentName::Etcd).is_some() {
                 verdict.unknown(unknown.clone());
             }
             return;

@@ -30,12 +30,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Ok(network) = &host.network else { return };
     let firewall = match &host.firewall {
         Ok(firewall) => firewall,
-        Err(unknown) => {
-            if host.probes.kernel.is_some() {
-                verdict.unknown(unknown.clone());
-            }
-            return;
-        }
+        Err(unknown) => return verdict.unknown(unknown.clone()),
     };
     let Some(own) = main_address(network) else { return };
     let Some(interface) = network.interface_of(own).map(|interface| interface.name.clone()) else { return };

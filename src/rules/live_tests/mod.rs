@@ -3,6 +3,9 @@
 mod apiserver;
 mod etcd;
 mod hosts;
+mod kernel;
+mod members;
+mod objects;
 mod pki;
 
 use std::sync::Arc;

@@ -135,10 +135,10 @@ fn has_silent_master(cluster: &Cluster, host: &Host) -> bool {
     let nodes = host.probes.apiservers.iter().filter_map(|answer| answer.cluster.as_ref()?.nodes.as_ref().ok());
     let not_ready = nodes.flatten().any(|node| !node.is_ready());
     let told = host.probes.apiservers.iter().any(|answer| answer.cluster.as_ref().is_some_and(|one| one.nodes.is_ok()));
-    let silent = cluster
-        .hosts
-        .iter()
-        .any(|other| other.component(ComponentName::KubeApiserver).is_some_and(|apiserver| apiserver.pid.is_none()));
+    let silent =
+        cluster.hosts.iter().filter(|other| other.name != host.name).any(|other| {
+            other.component(ComponentName::KubeApiserver).is_some_and(|apiserver| apiserver.pid.is_none())
+        });
     not_ready || !told || silent
 }
 

@@ -24,12 +24,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         // What is set up at boot says nothing of what docker and the network add-on put beside it.
         Ok(firewall) if !firewall.at_boot => firewall,
         Ok(_) => return,
-        Err(unknown) => {
-            if host.probes.kernel.is_some() {
-                verdict.unknown(unknown.clone());
-            }
-            return;
-        }
+        Err(unknown) => return verdict.unknown(unknown.clone()),
     };
     let inside = [bridge.name.clone()];
     let outside: Vec<String> = ways_out(network);

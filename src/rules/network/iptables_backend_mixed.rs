@@ -16,12 +16,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let firewall = match &host.firewall {
         Ok(firewall) if !firewall.at_boot => firewall,
         Ok(_) => return,
-        Err(unknown) => {
-            if host.probes.kernel.is_some() {
-                verdict.unknown(unknown.clone());
-            }
-            return;
-        }
+        Err(unknown) => return verdict.unknown(unknown.clone()),
     };
     let of = |backend: Backend| -> Vec<&Chain> {
         // Tables that nft made itself are not iptables'.

@@ -58,7 +58,10 @@ fn judge_bridge(host: &Host, network: &Network, verdict: &mut Verdict) {
     let Some(main) = main_address(network).and_then(|address| network.interface_of(address)) else { return };
     let Some(carries) = main.mtu.filter(|_| !is_bridge(&main.name)) else { return };
     let config = host.runtimes.cni.iter().flatten().next();
-    let configured = config.and_then(|config| Some((config.mtu?, config.origin.clone(), config.path.as_str())));
+    let configured = config.and_then(|config| {
+        let mtu = config.mtu.as_ref()?;
+        Some((mtu.value, mtu.origin.clone(), config.path.as_str()))
+    });
     let bridge = network.interfaces.iter().find(|interface| is_bridge(&interface.name));
     let found = bridge.and_then(|bridge| {
         let path = format!("/sys/class/net/{}/mtu", bridge.name);
@@ -78,6 +81,8 @@ fn judge_bridge(host: &Host, network: &Network, verdict: &mut Verdict) {
             .value("mtu", mtu)
             .value("below", &main.name)
             .value("carries", carries)
+            .value("on", &host.name)
+            .maybe_value("file", name.starts_with('/').then_some(name))
             .hosts([host.name.clone()])
             .at(&host.name, &origin, format!("{mtu}, and {} carries {carries}", main.name)),
     );
