@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8sdoctor::engine::check::check;
+use k8sdoctor::engine::check::{check, patterns};
 use k8sdoctor::engine::{CardSet, Language};
 use k8sdoctor::rules;
 
@@ -17,6 +17,62 @@ fn builtin(language: Language) -> CardSet {
 fn cards_are_right() {
     let errors = check(&builtin(Language::English), &BTreeSet::new());
     assert!(errors.is_empty(), "{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+}
+
+/// Every pattern of the cards with the card's id.
+fn each_pattern(cards: &CardSet) -> Vec<(&str, &str)> {
+    let mut all = Vec::new();
+    for card in cards.iter() {
+        for rule in &card.logs {
+            all.push((card.id.as_str(), rule.pattern.as_str()));
+            all.extend(rule.ended_by.as_deref().map(|pattern| (card.id.as_str(), pattern)));
+        }
+    }
+    all
+}
+
+/// Whoever takes a pattern out of a card has to get what the card gets, with older tools as well: those refuse a backslash
+/// before what has no meaning.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the patterns are given to ripgrep")]
+fn patterns_are_read_alike_everywhere() {
+    let cards = builtin(Language::English);
+    let mut arguments = vec!["-c".to_owned(), "-a".to_owned(), "--no-config".to_owned()];
+    let name = regex::Regex::new(r"\(\?P?<\w+>").unwrap();
+    for (id, pattern) in each_pattern(&cards) {
+        regex::bytes::Regex::new(pattern).unwrap_or_else(|error| panic!("{id}: {error}"));
+        let mut rest = pattern;
+        while let Some((_, after)) = rest.split_once('\\') {
+            let escaped = after.chars().next().unwrap_or_default();
+            let is_known = escaped.is_ascii_alphanumeric() || r"\.+*?()|[]{}^$#&-~".contains(escaped);
+            assert!(is_known, "{id}: write {escaped} without a backslash: {pattern}");
+            rest = &after[escaped.len_utf8()..];
+        }
+        // They are joined to one, in which a name may stand once.
+        arguments.extend(["-e".to_owned(), name.replace_all(pattern, "(?:").into_owned()]);
+    }
+    let run = std::process::Command::new("rg").args(&arguments).arg("-").stdin(std::process::Stdio::null()).output();
+    match run {
+        // 1: nothing matched, as there is nothing.
+        Ok(output) => {
+            assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Err(error) => println!("not tried with ripgrep: {error}"),
+    }
+}
+
+/// One literal of fewer bytes makes the scan of every log slower by a third.
+#[test]
+fn patterns_hold_a_literal_that_costs_nothing() {
+    for pattern in patterns(&builtin(Language::English)) {
+        for literal in &pattern.literals {
+            let (rule, index) = (&pattern.rule, pattern.pattern);
+            assert!(
+                literal.len() >= 9,
+                "{rule}: log pattern {index} rests on {literal:?}; give it 9 bytes that do not vary"
+            );
+        }
+    }
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn hostile() -> (Report, Topology) {
             last: Some(text()),
             ongoing: Some(true),
             restarted: [(text(), 1)].into(),
+            seconds: [3].into(),
             lines: vec![LogLine { path: text(), line: 1, text: text() }],
         }),
     };

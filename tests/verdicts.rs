@@ -114,6 +114,19 @@ fn evidence_of_several_kinds_is_one_finding_and_more_certain() {
 }
 
 #[test]
+fn what_another_program_says_in_the_same_second_stands_beside_the_reason() {
+    let case = fixture("pause-image-missing", "fail-and-the-kubelet-does-not-say-why");
+    let run = run_of(&case, &["pause-image-missing", "pod-sandbox-creation-failed"]);
+    assert_eq!(shape(&run), [("pause-image-missing".to_owned(), "m1".to_owned(), None)]);
+    let said: Vec<&str> = run.report.findings[0].evidence.iter().map(|evidence| evidence.label.as_str()).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("No such image") && said[1].contains("Error syncing pod"), "{said:?}");
+    // Alone it is no finding.
+    let run = run_of(&case, &["pod-sandbox-creation-failed"]);
+    assert_eq!(shape(&run), []);
+}
+
+#[test]
 fn findings_point_at_what_has_to_be_changed() {
     let at = |path: &str, line: u32, text: &str| (path.to_owned(), Some((line, text.to_owned())));
     for (rule, case, expected) in [

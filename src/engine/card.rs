@@ -100,6 +100,9 @@ pub struct LogRule {
     /// lines say nothing more certain.
     #[serde(default)]
     pub hint: bool,
+    /// It tells of an effect and of no cause: no finding, but evidence beside the message of the same second that says why.
+    #[serde(default)]
+    pub beside: bool,
     /// Whole lines as the component wrote them.
     pub examples: Vec<String>,
     /// Lines that look alike and must not match.

@@ -140,6 +140,11 @@ fn is_of_logs(edge: &str) -> bool {
     edge.ends_with("@logs")
 }
 
+/// Whether a rule's condition causes another one's on the same host, directly or through others.
+pub(super) fn leads_to(rule: &str, effect: &str, cards: &CardSet) -> bool {
+    reach(rule, cards).get(effect).is_some_and(|reached| reached.about.is_none())
+}
+
 /// Everything that a rule's condition causes. `id@cluster` reaches any host, and so does what follows from it. What is
 /// reached for one value alone (`id#value`) leads no further.
 fn reach(rule: &str, cards: &CardSet) -> Reach {

@@ -7,9 +7,9 @@ use super::card::{Card, Detect};
 use super::card_set::CardSet;
 use super::condition::{self, FactsDocument};
 use super::verdict::{Draft, Outcome, Verdict};
-use super::{causes, dialect, log_rules, merge};
+use super::{causes, dialect, log_rules, merge, moments};
 use crate::facts::Host;
-use crate::report::{Counts, Finding, Severity, Unjudged};
+use crate::report::{Counts, Evidence, Finding, Severity, Unjudged};
 use crate::rules::{self, Context, Detector, Judge};
 use crate::source::SourceKind;
 
@@ -31,6 +31,7 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
     let documents: Vec<OnceLock<Arc<FactsDocument>>> = hosts.iter().map(|_| OnceLock::new()).collect();
     let mut judgement = Judgement::default();
     let mut drafts_of: Vec<(&Card, Vec<(String, Draft)>)> = Vec::new();
+    let mut beside: Vec<(&str, Evidence)> = Vec::new();
     for card in cards.iter() {
         if context.phase.is_some_and(|phase| !card.phases.contains(&phase)) {
             continue;
@@ -58,6 +59,7 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
                     judgement.unjudged.push(Unjudged { rule: card.id.clone(), host: host.name.clone(), unknown });
                 }
             }
+            beside.extend(verdict.beside.into_iter().map(|evidence| (card.id.as_str(), evidence)));
             drafts.extend(verdict.drafts.into_iter().map(|draft| (host.name.clone(), draft)));
         }
         if passed && drafts.is_empty() {
@@ -70,6 +72,7 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
         drafts_of.into_iter().flat_map(|(card, drafts)| merge::findings(card, drafts)).collect();
     dialect::translate(&mut findings, context.cluster);
     judgement.findings = causes::explain(findings, cards);
+    moments::join(&mut judgement.findings, &beside, cards);
     judgement
 }
 

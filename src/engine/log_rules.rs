@@ -4,6 +4,7 @@ use super::card::{Card, Detect};
 use super::condition::{FactsDocument, holds_for_log};
 use super::verdict::{Draft, Outcome, Verdict};
 use crate::facts::Host;
+use crate::facts::log::LogHit;
 use crate::logs::{LogPattern, attribute_path};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
@@ -43,6 +44,10 @@ pub fn judge(
         if rule.hint && host.kind != SourceKind::File {
             continue;
         }
+        if rule.beside {
+            verdict.beside.push(evidence(host, hit));
+            continue;
+        }
         let mut draft = Draft::new();
         draft.values.extend(rule.values.clone());
         draft.values.extend(hit.captures.clone());
@@ -73,23 +78,11 @@ pub fn judge(
         if host.kind != SourceKind::File && (hit.ongoing == Some(false) || once) && !rule.lasting {
             draft.over = true;
         }
-        let first = hit.lines.first();
-        let origin = match first {
-            Some(line) => Origin::file(line.path.as_str(), None),
-            None => Origin::answer("the logs"),
-        };
-        let mut evidence = Evidence::new(
-            EvidenceKind::Log,
-            &host.name,
-            origin,
-            first.map(|line| line.text.clone()).unwrap_or_default(),
-        );
-        evidence.occurrences = Some(hit.occurrences());
         draft.brief = hit.brief || rule.hint;
         if draft.brief {
             draft.confidence = Some(Confidence::Low);
         }
-        verdict.fail(draft.evidence(evidence));
+        verdict.fail(draft.evidence(evidence(host, hit)));
     }
     // What its logs are silent of did not happen, when the card has no other way to know: nothing could be asked.
     // Several hosts are compared by what was asked, too.
@@ -103,6 +96,19 @@ pub fn judge(
         None if !host.logs.scanned.is_empty() => verdict.pass(),
         None => {}
     }
+}
+
+/// What a host's log says, as evidence.
+fn evidence(host: &Host, hit: &LogHit) -> Evidence {
+    let first = hit.lines.first();
+    let origin = match first {
+        Some(line) => Origin::file(line.path.as_str(), None),
+        None => Origin::answer("the logs"),
+    };
+    let label = first.map(|line| line.text.clone()).unwrap_or_default();
+    let mut evidence = Evidence::new(EvidenceKind::Log, &host.name, origin, label);
+    evidence.occurrences = Some(hit.occurrences());
+    evidence
 }
 
 /// A log that is there, could not be read at all, and might hold what the card looks for.

@@ -11,6 +11,7 @@ mod dialect;
 pub mod judge;
 mod log_rules;
 mod merge;
+mod moments;
 pub mod options;
 pub mod run;
 pub mod template;

@@ -125,6 +125,8 @@ pub struct Verdict {
     pub drafts: Vec<Draft>,
     pub passes: usize,
     pub unknowns: Vec<Unknown>,
+    /// Messages that are evidence of a fault that another message of the same second tells.
+    pub beside: Vec<Evidence>,
 }
 
 impl Verdict {

@@ -1,6 +1,6 @@
 //! What the scanner found in a host's logs: one entry for each rule's pattern and captured subject.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -45,6 +45,8 @@ pub struct LogHit {
     pub restarts: u64,
     /// Programs of a node that started between first and last, with how often; `kernel` is a boot.
     pub restarted: BTreeMap<String, u64>,
+    /// Seconds since the epoch in which it was seen; when there were many, the first and the last of them.
+    pub seconds: BTreeSet<i64>,
     /// Up to three.
     pub lines: Vec<LogLine>,
     /// In an excerpt, which can't show that it goes on for as long or occurs as often as the rule demands.
@@ -60,6 +62,7 @@ impl LogHit {
             last: self.last.clone(),
             ongoing: self.ongoing,
             restarted: self.restarted.clone(),
+            seconds: self.seconds.clone(),
             lines: self.lines.clone(),
         }
     }

@@ -1,7 +1,7 @@
 //! Folds the matches of one log, in their order, to groups of one pattern, program and captured values; and the groups of
 //! all logs to hits. What a card calls normal is left out here: what ends in time, what only starting brings, what is rare.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::pattern::LogPattern;
@@ -21,6 +21,8 @@ const STARTS: usize = 4096;
 const SAME_START: i64 = 5;
 /// Matches with longer pauses than this, in seconds, are separate series. Longer than kubelet's longest back-off.
 const PAUSE: u64 = 360;
+/// Of each group so many of the first and as many of the last seconds in which it was seen are kept.
+const SECONDS: usize = 32;
 /// Something that was last seen within so many seconds of the log's end goes on.
 const ONGOING: i64 = 60;
 
@@ -91,6 +93,8 @@ struct Group {
     excused: Option<Series>,
     lines: Vec<(Option<Stamp>, RawLine)>,
     excused_lines: Vec<(Option<Stamp>, RawLine)>,
+    /// Seconds since the epoch in which it was seen, in the order of the log.
+    seconds: Vec<i64>,
     /// The program recovered after the last match; the time when it is known.
     ended: Option<Option<Stamp>>,
 }
@@ -103,6 +107,18 @@ impl Group {
         if !self.series.last_mut().is_some_and(|known| known.join(&series, pause)) {
             self.series.push(series);
             self.series.truncate(SERIES * 2);
+        }
+    }
+
+    fn seen(&mut self, time: Option<Stamp>) {
+        let Some(second) = time.filter(|time| time.absolute).map(|time| time.nanos.div_euclid(1_000_000_000)) else {
+            return;
+        };
+        if self.seconds.last() != Some(&second) {
+            if self.seconds.len() == 2 * SECONDS {
+                self.seconds.remove(SECONDS);
+            }
+            self.seconds.push(second);
         }
     }
 
@@ -168,6 +184,7 @@ impl LogFold {
         };
         let pause = pause(pattern);
         let group = self.groups.entry(key).or_default();
+        group.seen(time);
         if starting {
             let series = Series::at(time);
             match &mut group.excused {
@@ -339,6 +356,7 @@ pub(crate) fn hits(
                 ongoing: ongoing(ended, last, log.as_ref()),
                 restarts,
                 restarted,
+                seconds: parts.iter().flat_map(|part| part.group.seconds.iter().copied()).collect::<BTreeSet<_>>(),
                 lines: lines.map(|(_, (_, path, line))| line.shown(path)).collect(),
                 brief,
             },

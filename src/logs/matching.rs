@@ -35,6 +35,8 @@ const LAST_TAIL_LINES: usize = 4000;
 const ESCAPE_DEPTH: usize = 2;
 /// A line that says no so often at a gate is given to the pattern, once.
 const GATES: u8 = 16;
+/// After so many of a line gates that several patterns share are left out.
+const SHARED_GATES: u32 = 256;
 
 /// A line that a matcher matched.
 #[derive(Debug, Clone)]
@@ -110,6 +112,8 @@ pub(crate) struct Worker<'s> {
     tried: Vec<Tried>,
     /// By matcher: what its gate remembers.
     gates: Vec<Option<Box<Cache>>>,
+    /// By literal: the same of the gate that its matchers share.
+    shared_gates: Vec<Option<Box<Cache>>>,
     names: HashMap<Vec<u8>, Program>,
     /// By matcher: what it captured, by the text that matched.
     captures: Vec<HashMap<Box<[u8]>, Captures>>,
@@ -122,6 +126,7 @@ impl<'s> Worker<'s> {
             candidates: Vec::new(),
             tried: vec![Tried::NOTHING; scanner.matchers.len()],
             gates: (0..scanner.matchers.len()).map(|_| None).collect(),
+            shared_gates: (0..scanner.users.len()).map(|_| None).collect(),
             names: HashMap::new(),
             captures: vec![HashMap::new(); scanner.matchers.len()],
         }
@@ -139,12 +144,14 @@ impl<'s> Worker<'s> {
         let is_certain = attribution.is_some_and(|attribution| attribution.certain);
         let mut line: Option<Current> = None;
         let (mut counted, mut lines) = (block.start, 0u64);
+        let mut refused = 0;
         for candidate in &candidates {
             let at = candidate.start as usize;
             if !line.as_ref().is_some_and(|line| (line.bounds.from..line.bounds.to).contains(&at)) {
                 let bounds = bounds(text, block, at);
                 let is_cri = is_cri(beginning(text, block, bounds));
                 line = Some(Current { bounds, head: None, is_cri, escapes: None });
+                refused = 0;
             }
             let Some(Current { bounds, head, is_cri, escapes }) = &mut line else { continue };
             let length = self.scanner.prefilter.literal(candidate.literal).len();
@@ -152,8 +159,17 @@ impl<'s> Worker<'s> {
             let (window, window_from) =
                 window(&text[block.start..], bounds.moved(block.start), at - block.start, length, *is_cri);
             let place = (at - block.start).checked_sub(window_from);
-            let users = self.scanner.users.get(candidate.literal as usize);
-            for &(matcher, before) in users.into_iter().flatten() {
+            let Some(users) = self.scanner.users.get(candidate.literal as usize) else { continue };
+            if let (std::borrow::Cow::Borrowed(window), Some(place), Some((gate, before))) =
+                (&window, place, users.shared_gate(&self.scanner.matchers))
+            {
+                let cache = self.shared_gates[candidate.literal as usize].get_or_insert_with(|| Box::new(gate.cache()));
+                if refused < SHARED_GATES && gate.tell(cache, window, place, before) == Told::No {
+                    refused += 1;
+                    continue;
+                }
+            }
+            for &(matcher, before) in &users.matchers {
                 let (Some((regex, role)), Some(tried)) =
                     (self.scanner.matchers.get(matcher as usize), self.tried.get_mut(matcher as usize))
                 else {

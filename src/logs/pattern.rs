@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::Hir;
 
 use super::gate::Gate;
 use super::literals::{self, Literal, Parsed};
@@ -97,8 +98,12 @@ impl Matcher {
 
     /// What has to match at a literal, when something has to.
     pub fn gate(&self) -> Option<&Gate> {
-        let range = self.gate_range.as_ref()?;
-        self.gate.get_or_init(|| Gate::new(&literals::gate(&self.source, range)?)).as_ref()
+        self.gate.get_or_init(|| Gate::new(&self.gate_tree()?)).as_ref()
+    }
+
+    /// What the gate is made of.
+    pub fn gate_tree(&self) -> Option<Hir> {
+        literals::gate(&self.source, self.gate_range.as_ref()?)
     }
 
     /// Whether a text has everything that a match contains.

@@ -33,6 +33,8 @@ pub(crate) struct Candidate {
 
 pub(crate) struct Prefilter {
     literals: Vec<Vec<u8>>,
+    /// The literals as they are in every match, where their case is fixed.
+    exact: Vec<Option<Vec<u8>>>,
     stride: usize,
     window: usize,
     bitmap: Box<[u64; 1 << (BITMAP_BITS - 6)]>,
@@ -102,7 +104,7 @@ impl Prefilter {
             uses.extend(group.iter().map(|(_, literal, offset)| (*literal, *offset)));
             let gram = group[0].0;
             let hash = gram.wrapping_mul(HASH);
-            bitmap[(hash >> (64 - BITMAP_BITS + 6)) as usize] |= 1 << (hash >> (64 - BITMAP_BITS) & 63);
+            bitmap[word_of(hash)] |= 1 << first_bit(hash) | 1 << second_bit(hash);
             let mut at = (hash >> slot_shift) as usize;
             while slots[at].to != 0 {
                 at = (at + 1) & (size - 1);
@@ -111,6 +113,7 @@ impl Prefilter {
         }
         Prefilter {
             literals: literals.iter().map(|literal| literal.bytes.clone()).collect(),
+            exact: literals.iter().map(|literal| literal.exact.clone()).collect(),
             stride,
             window,
             bitmap,
@@ -159,7 +162,8 @@ impl Prefilter {
         };
         let known = |gram: u64| -> u64 {
             let hash = gram.wrapping_mul(HASH);
-            bitmap[(hash >> (64 - BITMAP_BITS + 6)) as usize] >> (hash >> (64 - BITMAP_BITS) & 63) & 1
+            let word = bitmap[word_of(hash)];
+            (word >> first_bit(hash)) & (word >> second_bit(hash)) & 1
         };
         let step = LANES * STRIDE;
         let reach = (LANES - 1) * STRIDE + 8;
@@ -202,7 +206,15 @@ impl Prefilter {
                     let start = at.checked_add_signed(-isize::from(offset)).filter(|start| *start >= from);
                     let Some(start) = start else { continue };
                     let end = start + bytes.len();
-                    if end <= to && text[start..end].eq_ignore_ascii_case(bytes) {
+                    if end > to {
+                        continue;
+                    }
+                    let here = &text[start..end];
+                    let is_here = match &self.exact[literal as usize] {
+                        Some(exact) => here == exact.as_slice(),
+                        None => here.eq_ignore_ascii_case(bytes),
+                    };
+                    if is_here {
                         found.push(Candidate { start: start as u32, literal });
                     }
                 }
@@ -298,6 +310,19 @@ fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
         all = all.iter().flat_map(|text| ways.iter().map(|byte| [text.as_slice(), &[*byte]].concat())).collect();
     }
     all
+}
+
+/// A gram has two bits in one word of the bitmap: one bit alone says yes ten times as often to what is not there.
+fn word_of(hash: u64) -> usize {
+    (hash >> (64 - BITMAP_BITS + 6)) as usize
+}
+
+fn first_bit(hash: u64) -> u32 {
+    (hash >> (64 - BITMAP_BITS)) as u32 & 63
+}
+
+fn second_bit(hash: u64) -> u32 {
+    (hash >> (64 - BITMAP_BITS - 6)) as u32 & 63
 }
 
 /// Shorter literals have no gram that is known but for one byte wherever they stand.
@@ -423,8 +448,12 @@ mod tests {
     }
 
     #[test]
-    fn long_literals_match_in_either_case_and_only_whole() {
+    fn long_literals_match_as_they_are_written_and_only_whole() {
+        let any_case = |text| Literal { exact: None, ..literal(text) };
         let prefilter = Prefilter::new(&[literal("Cannot Assign Requested Address")]);
+        assert_eq!(search(&prefilter, b"-- Cannot Assign Requested Address"), [(3, 0)]);
+        assert!(search(&prefilter, b"-- CANNOT assign requested ADDRESS").is_empty());
+        let prefilter = Prefilter::new(&[any_case("Cannot Assign Requested Address")]);
         assert_eq!(search(&prefilter, b"-- CANNOT assign requested ADDRESS"), [(3, 0)]);
         assert!(search(&prefilter, b"-- cannot assign requested addres").is_empty());
         assert!(search(&prefilter, b"-- cannot assign-requested address").is_empty());

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use regex_syntax::hir::Hir;
 
 use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
 use super::decompress;
 use super::feed::{Buffer, Feed};
+use super::gate::Gate;
 use super::literals::Literal;
 use super::matching::{Event, Worker};
 use super::pattern::{LogPattern, Matcher, PatternError};
@@ -149,6 +151,33 @@ pub(crate) enum Role {
     Start(Program),
 }
 
+/// Who has a literal.
+pub(crate) struct Users {
+    /// Matchers, and where it stands in what their gate matches.
+    pub matchers: Vec<(u32, Option<u16>)>,
+    /// The gates of all of them in one, when there are several.
+    shared: OnceLock<Option<Gate>>,
+}
+
+impl Users {
+    fn new(matchers: Vec<(u32, Option<u16>)>) -> Users {
+        Users { matchers, shared: OnceLock::new() }
+    }
+
+    /// A gate that all have to pass, and how far before the literal it begins.
+    pub fn shared_gate(&self, matchers: &[(Matcher, Role)]) -> Option<(&Gate, usize)> {
+        let [(_, before), _, ..] = self.matchers[..] else { return None };
+        let before = before?;
+        let gate = self.shared.get_or_init(|| {
+            let gate = |(index, at): &(u32, Option<u16>)| {
+                if *at == Some(before) { matchers.get(*index as usize)?.0.gate_tree() } else { None }
+            };
+            Gate::new(&Hir::alternation(self.matchers.iter().map(gate).collect::<Option<Vec<_>>>()?))
+        });
+        Some((gate.as_ref()?, before.into()))
+    }
+}
+
 /// All patterns, ready to be matched.
 pub struct Scanner {
     pub(crate) patterns: Vec<LogPattern>,
@@ -156,8 +185,8 @@ pub struct Scanner {
     /// Canonical names of the programs that a pattern is for.
     pub(crate) components: Vec<Vec<String>>,
     pub(crate) prefilter: Prefilter,
-    /// By literal: the matchers that have it, and where it stands in what their gate matches.
-    pub(crate) users: Vec<Vec<(u32, Option<u16>)>>,
+    /// By literal: the matchers that have it.
+    pub(crate) users: Vec<Users>,
 }
 
 impl Scanner {
@@ -203,7 +232,8 @@ impl Scanner {
                 literals.entry(text).or_default().push((index as u32, literal.at));
             }
         }
-        let (literals, users): (Vec<Literal>, Vec<_>) = literals.into_iter().unzip();
+        let (literals, users): (Vec<Literal>, Vec<Users>) =
+            literals.into_iter().map(|(literal, matchers)| (literal, Users::new(matchers))).unzip();
         let canonical = |name: &String| program::canonical(name).map_or_else(|| name.clone(), |name| name.into_owned());
         let components = patterns.iter().map(|pattern| pattern.components.iter().map(canonical).collect()).collect();
         Ok(Scanner { prefilter: Prefilter::new(&literals), patterns, matchers, components, users })

@@ -115,12 +115,12 @@ pub fn floating_address() -> (Report, Texts) {
         first: Some("2024-05-02T09:45:12Z".to_owned()),
         last: Some("2024-05-02T09:46:40Z".to_owned()),
         ongoing: Some(true),
-        restarted: BTreeMap::new(),
         lines: vec![LogLine {
             path: log.to_owned(),
             line: 9,
             text: format!("{{\"level\":\"fatal\",\"error\":\"{message}\"}}"),
         }],
+        ..Occurrences::default()
     });
     root.evidence.push(said);
     root.evidence.push(Evidence::new(

@@ -1,6 +1,6 @@
 //! The report's types. They are the program's own; what goes out as JSON has types apart (`render::json::v1`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Occurrences {
     pub ongoing: Option<bool>,
     /// Programs that started between first and last, with how often; `kernel` is a boot.
     pub restarted: BTreeMap<String, u64>,
+    /// Seconds since the epoch in which it was seen; when there were many, the first and the last of them.
+    #[serde(skip)]
+    pub seconds: BTreeSet<i64>,
     /// Up to three lines as they stood, with file and line number (from 1).
     pub lines: Vec<LogLine>,
 }

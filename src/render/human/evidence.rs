@@ -217,8 +217,7 @@ mod tests {
                 first: first.map(str::to_owned),
                 last: last.map(str::to_owned),
                 ongoing,
-                restarted: BTreeMap::new(),
-                lines: Vec::new(),
+                ..Occurrences::default()
             };
             let words = Words { language: Language::English };
             assert_eq!(times(words, &occurrences, at, Severity::Error).join(", "), expected);

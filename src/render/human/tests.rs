@@ -115,6 +115,7 @@ fn hostile_text_is_harmless() {
         ongoing: Some(false),
         restarted: BTreeMap::new(),
         lines: vec![LogLine { path: "/var/log/\x1b".to_owned(), line: 3, text: "\x1b[1m".to_owned() }],
+        ..Occurrences::default()
     });
     found.evidence.push(log);
     found.evidence.push(Evidence::new(EvidenceKind::Process, "m1", Origin::process(7, "et\x1bcd", None), "\x1b"));
