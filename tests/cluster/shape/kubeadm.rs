@@ -1,0 +1,116 @@
+//! What the clusters that kubeadm makes have in common.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::build::{Built, root};
+use crate::command::{output, say};
+use crate::host::Host;
+use crate::shape::GATEWAY;
+
+/// A container is given more memory and CPUs than kubeadm sees, and no kernel configuration of its own.
+const IGNORED: &str = "--ignore-preflight-errors=SystemVerification,Mem,NumCPU";
+
+/// Kubernetes' programs, the runtime's configuration and the name server, before the boot.
+pub fn prepare(root: &Path, built: &Built) -> Result<()> {
+    for name in ["kubeadm", "kubelet", "kubectl"] {
+        copy(&built.programs.join(name), &root.join("usr/bin").join(name))?;
+    }
+    for name in ["etcdctl", "crictl"] {
+        copy(&built.programs.join(name), &root.join("usr/local/bin").join(name))?;
+    }
+    let pause = built.reference("pause")?;
+    let default = output(&mut root::chroot(root, &["containerd", "config", "default"]), Duration::from_secs(30))?;
+    let lines = default.lines().map(|line| {
+        let indent = line.len() - line.trim_start().len();
+        match line.trim_start().split(" =").next() {
+            Some("SystemdCgroup") => format!("{:indent$}SystemdCgroup = true", ""),
+            // Without CAP_SYS_RESOURCE a container can't be made less likely to be killed than its parent.
+            Some("restrict_oom_score_adj") => format!("{:indent$}restrict_oom_score_adj = true", ""),
+            Some("sandbox_image") => format!("{:indent$}sandbox_image = \"{pause}\"", ""),
+            _ => line.to_owned(),
+        }
+    });
+    std::fs::create_dir_all(root.join("etc/containerd"))?;
+    std::fs::write(root.join("etc/containerd/config.toml"), lines.map(|line| line + "\n").collect::<String>())?;
+    std::fs::write(root.join("etc/crictl.yaml"), "runtime-endpoint: unix:///run/containerd/containerd.sock\n")?;
+    std::fs::write(root.join("etc/resolv.conf"), format!("nameserver {GATEWAY}\n"))?;
+    enable(root, "/usr/lib/systemd/system/kubelet.service", "kubelet.service")?;
+    Ok(())
+}
+
+pub fn enable(root: &Path, unit: &str, name: &str) -> Result<()> {
+    let folder = root.join("etc/systemd/system/multi-user.target.wants");
+    std::fs::create_dir_all(&folder)?;
+    let link = folder.join(name);
+    let _ = std::fs::remove_file(&link);
+    std::os::unix::fs::symlink(unit, link).with_context(|| name.to_owned())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to).with_context(|| from.display().to_string()).map(|_| ())
+}
+
+/// A bridge network whose range is the node's own.
+pub fn cni_configuration(range: &str) -> String {
+    let configuration = serde_json::json!({
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{ "subnet": range }]],
+                    "routes": [{ "dst": "0.0.0.0/0" }],
+                },
+            },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+        ],
+    });
+    format!("{configuration:#}\n")
+}
+
+/// kube-proxy can't set the machine's conntrack limits from a container.
+pub const PROXY: &str = "\
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
+";
+
+/// `kubeadm init` with a configuration, and what to join with.
+pub fn init(host: &Host, configuration: &str) -> Result<Join> {
+    say(&format!("kubeadm init on {}", host.name));
+    host.write("/root/kubeadm.yaml", configuration)?;
+    let said = host.ok_within(
+        &format!("kubeadm init --config /root/kubeadm.yaml --upload-certs {IGNORED} 2>&1 | tee /root/kubeadm-init.log"),
+        Duration::from_secs(420),
+    )?;
+    let words = said.replace("\\\n", " ");
+    let line = words.lines().find(|line| line.contains("kubeadm join") && line.contains("--control-plane"));
+    let line = line.with_context(|| format!("kubeadm says no join command:\n{said}"))?;
+    let worker = line.split("--control-plane").next().unwrap_or_default();
+    Ok(Join { control_plane: line.trim().to_owned(), worker: worker.trim().to_owned() })
+}
+
+/// The commands that kubeadm gave.
+pub struct Join {
+    pub control_plane: String,
+    pub worker: String,
+}
+
+impl Join {
+    pub fn master(&self, host: &Host, address: std::net::Ipv4Addr) -> Result<()> {
+        say(&format!("{} joins as a master", host.name));
+        let command = format!("{} --apiserver-advertise-address {address} {IGNORED}", self.control_plane);
+        host.ok_within(&command, Duration::from_secs(420)).map(|_| ())
+    }
+
+    pub fn worker(&self, host: &Host) -> Result<()> {
+        say(&format!("{} joins as a worker", host.name));
+        host.ok_within(&format!("{} {IGNORED}", self.worker), Duration::from_secs(300)).map(|_| ())
+    }
+}
