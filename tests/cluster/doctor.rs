@@ -32,7 +32,6 @@ pub struct Finding {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Fix {
-    pub risk: String,
     pub summary: String,
     pub commands: Vec<String>,
     pub restarts: Vec<String>,
@@ -42,10 +41,6 @@ impl Finding {
     /// `pki-expired on m2: the certificate ...`
     pub fn line(&self) -> String {
         format!("{}[{}] on {}: {}", self.severity, self.rule, self.hosts.join(" "), self.title)
-    }
-
-    pub fn is_on(&self, host: &str) -> bool {
-        self.hosts.iter().any(|name| name == host)
     }
 }
 

@@ -55,7 +55,10 @@ pub struct Fault {
 pub enum Mend {
     Printed(Printed),
     /// The commands can't be run as they are: why, and what the reader would do.
-    Script { why: String, script: String },
+    Script {
+        why: String,
+        script: String,
+    },
 }
 
 /// `mend = "printed"`: the fix's commands, exactly as printed.

@@ -77,12 +77,15 @@ impl Host {
             None => std::fs::create_dir_all(own.join("containerd"))?,
         }
         crate::command::output(
-            Command::new("mount").args(["-t", "overlay", "overlay", "-o"]).arg(format!(
-                "lowerdir={},upperdir={},workdir={}",
-                parts.root.display(),
-                own.join("upper").display(),
-                own.join("work").display()
-            )).arg(&root),
+            Command::new("mount")
+                .args(["-t", "overlay", "overlay", "-o"])
+                .arg(format!(
+                    "lowerdir={},upperdir={},workdir={}",
+                    parts.root.display(),
+                    own.join("upper").display(),
+                    own.join("work").display()
+                ))
+                .arg(&root),
             Duration::from_secs(30),
         )?;
         std::fs::write(root.join("etc/hostname"), format!("{}\n", plan.name))?;
@@ -138,11 +141,6 @@ impl Host {
     /// A path of the host as this process can open it.
     pub fn path(&self, path: &str) -> Result<PathBuf> {
         Ok(PathBuf::from(format!("/proc/{}/root{path}", self.init()?)))
-    }
-
-    pub fn read(&self, path: &str) -> Result<String> {
-        let bytes = std::fs::read(self.path(path)?).with_context(|| format!("{}:{path}", self.name))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     pub fn write(&self, path: &str, text: &str) -> Result<()> {

@@ -4,6 +4,7 @@
 //!
 //!     cargo test --test cluster -- run [--shape SHAPE] [--short] [FAULT...]
 //!     cargo test --test cluster -- fault NAME...       one fault, in the cluster that `up` keeps or in one of its own
+//!     cargo test --test cluster -- silence [--shape SHAPE] [--minutes N]   no false alarm on a healthy one
 //!     cargo test --test cluster -- list | build | down
 //!     cargo test --test cluster -- up [--shape SHAPE]  keeps a cluster until it is interrupted
 //!     cargo test --test cluster -- in HOST COMMAND...  on a host of the cluster that `up` keeps
@@ -27,6 +28,7 @@ mod life;
 mod place;
 mod results;
 mod shape;
+mod silence;
 
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -44,7 +46,7 @@ use crate::shape::{Cluster, Shape};
 /// Set for the process that keeps the cluster, inside its namespaces.
 const INSIDE: &str = "K8SDOCTOR_CLUSTER_INSIDE";
 
-const WORDS: [&str; 7] = ["run", "fault", "list", "build", "up", "in", "down"];
+const WORDS: [&str; 8] = ["run", "fault", "silence", "list", "build", "up", "in", "down"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -73,12 +75,14 @@ fn main() -> ExitCode {
 struct Asked {
     shapes: Vec<Shape>,
     short: bool,
+    /// How long a healthy cluster is listened to.
+    minutes: u64,
     names: Vec<String>,
 }
 
 impl Asked {
     fn of(words: &[String]) -> Result<Asked> {
-        let mut asked = Asked { shapes: Vec::new(), short: false, names: Vec::new() };
+        let mut asked = Asked { shapes: Vec::new(), short: false, minutes: 5, names: Vec::new() };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -89,6 +93,10 @@ impl Asked {
                         format!("no shape {name}; there are {}", names.join(", "))
                     })?;
                     asked.shapes.push(shape);
+                }
+                "--minutes" => {
+                    asked.minutes =
+                        words.next().and_then(|word| word.parse().ok()).context("--minutes needs a number")?;
                 }
                 "--short" => asked.short = true,
                 // cargo's own
@@ -119,7 +127,14 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
             for shape in Shape::ALL {
                 for fault in fault::all(shape)? {
                     let short = if fault.short { " (short)" } else { "" };
-                    println!("{}/{}: {} on {}: {}{short}", shape.name(), fault.name, fault.rule, fault.host, fault.summary);
+                    println!(
+                        "{}/{}: {} on {}: {}{short}",
+                        shape.name(),
+                        fault.name,
+                        fault.rule,
+                        fault.host,
+                        fault.summary
+                    );
                 }
             }
             return Ok(true);
@@ -142,11 +157,12 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
     if word == "fault" {
         ensure!(!asked.names.is_empty(), "which fault? `list` tells");
     }
-    if word == "fault"
-        && let Some(cluster) = Cluster::running(&place)
-    {
+    if let ("fault" | "silence", Some(cluster)) = (word, Cluster::running(&place)) {
         cluster.install_doctor()?;
-        return through(&cluster, &asked);
+        return match word {
+            "fault" => through(&cluster, &asked),
+            _ => listen(&cluster, &asked, Vec::new()),
+        };
     }
     if std::env::var_os(INSIDE).is_some() {
         return keep(&place, word, &asked);
@@ -163,7 +179,7 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
     place.sweep()?;
     let mut good = true;
     for shape in &asked.shapes {
-        if word != "up" && asked.faults(*shape)?.is_empty() {
+        if ["run", "fault"].contains(&word) && asked.faults(*shape)?.is_empty() {
             continue;
         }
         good &= inside(&place, word, words, *shape)?;
@@ -202,7 +218,16 @@ fn inside(place: &Place, word: &str, words: &[String], shape: Shape) -> Result<b
 fn keep(place: &Place, word: &str, asked: &Asked) -> Result<bool> {
     let shape = *asked.shapes.last().context("no shape")?;
     let built = build::all(place, shape.version())?;
-    let cluster = Cluster::up(shape, &built, place)?;
+    let mut watch = None;
+    let cluster = Cluster::up(shape, &built, place, |cluster| {
+        watch = (word == "silence").then(|| silence::Watch::start(cluster));
+    })?;
+    if word == "silence" {
+        let boot = watch.map(|watch| watch.end(&cluster, "from the boot until every node is ready"));
+        let good = listen(&cluster, asked, boot.into_iter().collect());
+        cluster.power_off();
+        return good;
+    }
     if word == "up" {
         say("the cluster is kept until this is interrupted, or `down`");
         loop {
@@ -212,6 +237,16 @@ fn keep(place: &Place, word: &str, asked: &Asked) -> Result<bool> {
     let good = through(&cluster, asked);
     cluster.power_off();
     good
+}
+
+/// A healthy cluster is listened to.
+fn listen(cluster: &Cluster, asked: &Asked, mut stages: Vec<results::Stage>) -> Result<bool> {
+    stages.extend(silence::stages(cluster, Duration::from_secs(asked.minutes * 60))?);
+    let good = stages.iter().all(|stage| stage.heard.is_empty());
+    let mut results = Results::load();
+    results.merge_silence(cluster.shape, stages);
+    results.write()?;
+    Ok(good)
 }
 
 /// Every fault that is asked for, one after another.

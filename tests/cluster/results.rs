@@ -96,9 +96,22 @@ impl Row {
     }
 }
 
+/// What was heard of a healthy cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    pub shape: String,
+    pub stage: String,
+    /// How many checks were made.
+    pub checks: usize,
+    /// Findings of warning and above, which are all false.
+    pub heard: Vec<String>,
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Results {
     pub faults: Vec<Row>,
+    #[serde(default)]
+    pub silence: Vec<Stage>,
 }
 
 fn folder() -> PathBuf {
@@ -128,6 +141,13 @@ impl Results {
         }
         self.faults.sort_by(|one, other| (&one.shape, &one.fault).cmp(&(&other.shape, &other.fault)));
         worse
+    }
+
+    /// Puts the stages of a shape in the place of its old ones.
+    pub fn merge_silence(&mut self, shape: Shape, stages: Vec<Stage>) {
+        self.silence.retain(|old| old.shape != shape.name());
+        self.silence.extend(stages);
+        self.silence.sort_by(|one, other| one.shape.cmp(&other.shape));
     }
 
     pub fn write(&self) -> Result<()> {
@@ -168,6 +188,31 @@ impl Results {
                 row.found_after.map_or("-".to_owned(), |seconds| seconds.to_string()),
                 row.silent_after.map_or("-".to_owned(), |seconds| seconds.to_string()),
             ));
+        }
+        if !self.silence.is_empty() {
+            text.push_str(
+                "\n## Silence\n\nChecks of the healthy cluster, and how many different findings they had.\n\n\
+                 | shape | stage | checks | findings |\n|---|---|---|---|\n",
+            );
+            for stage in &self.silence {
+                text.push_str(&format!(
+                    "| {} | {} | {} | {} |\n",
+                    stage.shape,
+                    cell(&stage.stage),
+                    stage.checks,
+                    stage.heard.len()
+                ));
+            }
+            for stage in self.silence.iter().filter(|stage| !stage.heard.is_empty()) {
+                stage.heard.iter().for_each(|line| text.push_str(&format!("\n- {}: {}", stage.stage, cell(line))));
+            }
+            text.push('\n');
+        }
+        text.push_str("\n## Findings that are right here\n\nAbout the machine that these clusters run on, and therefore not counted.\n\n");
+        for shape in Shape::ALL {
+            for right in shape.true_of_it() {
+                text.push_str(&format!("- {}: {}, {}\n", shape.name(), right.rule, right.why));
+            }
         }
         let bad: Vec<&Row> = self.faults.iter().filter(|row| !row.is_good()).collect();
         if !bad.is_empty() {

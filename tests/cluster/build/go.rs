@@ -70,8 +70,7 @@ pub fn kubernetes(version: &str, programs: &[&str], folder: &Path) -> Result<()>
     // Older ones crash with a newer Go.
     text.push_str("require github.com/modern-go/reflect2 v1.0.2\n");
     let in_folder = original.replace.iter().flatten().filter(|replace| replace.new.path.starts_with("./staging/"));
-    let of_workspace =
-        original.require.iter().flatten().filter(|require| require.version.as_deref() == Some("v0.0.0"));
+    let of_workspace = original.require.iter().flatten().filter(|require| require.version.as_deref() == Some("v0.0.0"));
     let mut names: Vec<&str> =
         in_folder.map(|replace| replace.old.path.as_str()).chain(of_workspace.map(|r| r.path.as_str())).collect();
     names.sort_unstable();

@@ -139,6 +139,10 @@ fn configure(root: &Path) -> Result<()> {
 
 pub fn chroot(root: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("chroot");
-    command.arg(root).args(words).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+        .arg(root)
+        .args(words)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }

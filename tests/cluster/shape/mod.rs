@@ -73,8 +73,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Boots the hosts and makes a cluster of them. For the keeper alone: what it starts ends with this process.
-    pub fn up(shape: Shape, built: &Built, place: &Place) -> Result<Cluster> {
+    /// Boots the hosts, says so to `booted`, and makes a cluster of them. For the keeper alone: what it starts ends with this process.
+    pub fn up(shape: Shape, built: &Built, place: &Place, booted: impl FnOnce(&Cluster)) -> Result<Cluster> {
         raise_limits(&place.cache)?;
         let run = place.run();
         std::fs::create_dir_all(run.join("tools"))?;
@@ -85,7 +85,7 @@ impl Cluster {
         for plan in &plans {
             let parts = Parts {
                 root: &built.root,
-                store: Some(&built.store),
+                store: (plan.name != "lb").then_some(built.store.as_path()),
                 images: &built.images,
                 tools: &tools,
                 run: &run,
@@ -101,6 +101,7 @@ impl Cluster {
             host.wait(&run, Duration::from_secs(120))?;
         }
         say("hosts are up");
+        booted(&cluster);
         match shape {
             Shape::Stacked => stacked::up(&cluster, built)?,
         }
@@ -131,6 +132,11 @@ impl Cluster {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_k8sdoctor"));
         let tools = self.place.run().join("tools");
         let (new, installed) = (tools.join("k8sdoctor.new"), tools.join("k8sdoctor"));
+        let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/tools");
+        for entry in std::fs::read_dir(&scripts)? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), tools.join(entry.file_name()))?;
+        }
         let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).ok();
         if modified(&installed) >= modified(&program) {
             return Ok(());

@@ -51,7 +51,8 @@ pub fn prepare(plan: &Plan, root: &Path, built: &Built) -> Result<()> {
         std::fs::write(root.join("etc/resolv.conf"), format!("nameserver {}\n", super::GATEWAY))?;
         std::fs::write(root.join("etc/haproxy/haproxy.cfg"), haproxy())?;
         for unit in ["containerd", "docker"] {
-            let _ = std::fs::remove_file(root.join(format!("etc/systemd/system/multi-user.target.wants/{unit}.service")));
+            let _ =
+                std::fs::remove_file(root.join(format!("etc/systemd/system/multi-user.target.wants/{unit}.service")));
         }
         return kubeadm::enable(root, "/lib/systemd/system/haproxy.service", "haproxy.service");
     }
