@@ -69,7 +69,7 @@ pub enum Printed {
 }
 
 fn settle() -> u64 {
-    40
+    25
 }
 
 fn limit() -> u64 {

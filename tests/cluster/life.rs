@@ -16,7 +16,7 @@ use crate::shape::Cluster;
 const HEALTHY: Duration = Duration::from_secs(300);
 
 /// How long the check may still speak of what was.
-const SILENT: Duration = Duration::from_secs(240);
+const SILENT: Duration = Duration::from_secs(150);
 
 /// Breaks, judges, mends, and leaves the cluster healthy; an error when it could not be made healthy again.
 pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
@@ -43,7 +43,9 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
             backup.restore(host)?;
         }
         cluster.wait_ready(HEALTHY).context("the cluster is not healthy after its files were put back")?;
-        let _ = silent(cluster, &mut Row::new(cluster.shape, fault));
+        if let Err(why) = silent(cluster, &mut Row::new(cluster.shape, fault)) {
+            row.problem(format!("files put back, and still: {why:#}"));
+        }
     }
     row.seconds = start.elapsed().as_secs();
     say(&row.line());

@@ -116,7 +116,9 @@ impl Asked {
             let named = self.names.is_empty() || self.names.contains(&fault.name);
             named && (fault.short || !self.short)
         };
-        Ok(fault::all(shape)?.into_iter().filter(wanted).collect())
+        let mut faults: Vec<Fault> = fault::all(shape)?.into_iter().filter(wanted).collect();
+        faults.sort_by_key(|fault| self.names.iter().position(|name| *name == fault.name));
+        Ok(faults)
     }
 }
 
@@ -254,20 +256,15 @@ fn through(cluster: &Cluster, asked: &Asked) -> Result<bool> {
     let faults = asked.faults(cluster.shape)?;
     ensure!(!faults.is_empty(), "no such fault in the shape {}", cluster.shape.name());
     let mut rows = Vec::new();
-    let mut ended = Ok(());
+    let mut worse = Vec::new();
     for fault in &faults {
-        match life::live_through(cluster, fault) {
-            Ok(row) => rows.push(row),
-            Err(why) => {
-                ended = Err(why.context(fault.name.clone()));
-                break;
-            }
-        }
+        let row = life::live_through(cluster, fault).with_context(|| fault.name.clone())?;
+        // At once: what was found out is kept when the next one takes the cluster with it.
+        let mut results = Results::load();
+        worse.extend(results.merge(std::slice::from_ref(&row)));
+        results.write()?;
+        rows.push(row);
     }
-    let mut results = Results::load();
-    let worse = results.merge(&rows);
-    results.write()?;
-    ended?;
     worse.iter().for_each(|line| say(line));
     let good = rows.iter().filter(|row| row.is_good()).count();
     say(&format!("{good} of {} faults: found first, nothing else, mended, silent again", rows.len()));

@@ -1,5 +1,6 @@
 //! The clusters: which hosts there are and how they become a cluster.
 
+mod external;
 mod kubeadm;
 mod stacked;
 
@@ -21,6 +22,8 @@ pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub enum Shape {
     /// kubeadm with an etcd member on each master, haproxy on a host of its own.
     Stacked,
+    /// kubeadm with etcd under systemd, haproxy on each master and a virtual address.
+    External,
 }
 
 /// A true thing of every cluster on this machine, which is no false alarm.
@@ -31,11 +34,12 @@ pub struct True {
 }
 
 impl Shape {
-    pub const ALL: [Shape; 1] = [Shape::Stacked];
+    pub const ALL: [Shape; 2] = [Shape::Stacked, Shape::External];
 
     pub fn name(self) -> &'static str {
         match self {
             Shape::Stacked => "stacked",
+            Shape::External => "external",
         }
     }
 
@@ -46,13 +50,14 @@ impl Shape {
     /// The Kubernetes release.
     pub fn version(self) -> &'static str {
         match self {
-            Shape::Stacked => "1.34.4",
+            Shape::Stacked | Shape::External => "1.34.4",
         }
     }
 
     fn plans(self) -> Vec<Plan> {
         match self {
             Shape::Stacked => stacked::plans(),
+            Shape::External => external::plans(),
         }
     }
 
@@ -60,6 +65,7 @@ impl Shape {
     pub fn true_of_it(self) -> &'static [True] {
         match self {
             Shape::Stacked => stacked::TRUE_OF_IT,
+            Shape::External => external::TRUE_OF_IT,
         }
     }
 }
@@ -79,6 +85,10 @@ impl Cluster {
         let run = place.run();
         std::fs::create_dir_all(run.join("tools"))?;
         network()?;
+        let pki = run.join("pki");
+        if shape == Shape::External {
+            external::certificates(&pki)?;
+        }
         let mut cluster = Cluster { shape, hosts: Vec::new(), place: place.clone() };
         cluster.install_doctor()?;
         let (tools, plans) = (run.join("tools"), shape.plans());
@@ -92,6 +102,7 @@ impl Cluster {
             };
             let host = Host::boot(plan, &parts, |root| match shape {
                 Shape::Stacked => stacked::prepare(plan, root, built),
+                Shape::External => external::prepare(plan, root, built, &pki),
             })
             .with_context(|| plan.name.to_owned())?;
             cluster.hosts.push(host);
@@ -104,6 +115,7 @@ impl Cluster {
         booted(&cluster);
         match shape {
             Shape::Stacked => stacked::up(&cluster, built)?,
+            Shape::External => external::up(&cluster, built)?,
         }
         cluster.wait_ready(Duration::from_secs(300))?;
         say("cluster is ready");
@@ -211,7 +223,7 @@ impl Cluster {
         // A mirror pod's state is what its kubelet said last: ask the apiservers themselves.
         for master in self.masters() {
             let ask = "kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=5s \
-                       --server=https://$(hostname -I | tr ' ' '\\n' | grep ^10.77 | head -1):6443 get --raw /readyz";
+                       --server=https://$(hostname -I | tr ' ' '\\n' | grep '^10[.]77[.]0[.]1' | head -1):6443 get --raw /readyz";
             let answer = master.script(ask, Duration::from_secs(15))?;
             ensure!(answer.success, "the apiserver on {}: {}", master.name, answer.tail());
         }

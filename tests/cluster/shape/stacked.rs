@@ -22,17 +22,11 @@ fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, number)
 }
 
-/// The pod networks of the nodes, in the hosts' order.
-fn pod_networks() -> Vec<(u8, String)> {
-    (1..).zip(HOSTS).take(4).map(|(number, (_, last))| (last, format!("10.244.{number}.0/24"))).collect()
-}
-
 pub fn plans() -> Vec<Plan> {
     let plan = |(name, last): (&'static str, u8)| Plan {
         name,
         address: address(last),
-        routes: pod_networks()
-            .into_iter()
+        routes: kubeadm::pod_networks(&HOSTS)
             .filter(|(other, _)| *other != last && name != "lb")
             .map(|(other, network)| format!("ip route add {network} via {}", address(other)))
             .collect(),
@@ -57,39 +51,15 @@ pub fn prepare(plan: &Plan, root: &Path, built: &Built) -> Result<()> {
         return kubeadm::enable(root, "/lib/systemd/system/haproxy.service", "haproxy.service");
     }
     kubeadm::prepare(root, built)?;
-    let last = plan.address.octets()[3];
-    if let Some((_, network)) = pod_networks().into_iter().find(|(other, _)| *other == last) {
-        std::fs::create_dir_all(root.join("etc/cni/net.d"))?;
-        std::fs::write(root.join("etc/cni/net.d/10-bridge.conflist"), kubeadm::cni_configuration(&network))?;
-    }
-    Ok(())
+    kubeadm::network(root, &HOSTS, plan)
 }
 
 fn haproxy() -> String {
-    let mut text = "\
-global
-    log /dev/log local0
-    maxconn 4096
-    user haproxy
-    group haproxy
-
-defaults
-    log     global
-    mode    tcp
-    option  tcplog
-    timeout connect 5s
-    timeout client  10m
-    timeout server  10m
-
-frontend kube-apiserver
-    bind 10.77.0.10:6443
-    default_backend masters
-
-backend masters
-    option tcp-check
-    balance roundrobin
-"
-    .to_owned();
+    let mut text = kubeadm::HAPROXY.to_owned();
+    text.push_str(
+        "\nfrontend kube-apiserver\n    bind 10.77.0.10:6443\n    default_backend masters\n\nbackend masters\n",
+    );
+    text.push_str("    option tcp-check\n    balance roundrobin\n");
     for (name, last) in HOSTS.into_iter().filter(|(name, _)| name.starts_with('m')) {
         text.push_str(&format!("    server {name} {}:6443 check\n", address(last)));
     }
@@ -111,15 +81,7 @@ controlPlaneEndpoint: \"lb.lab.internal:6443\"
 networking: {{podSubnet: 10.244.0.0/16, serviceSubnet: 10.96.0.0/12}}
 {}",
         built.version,
-        kubeadm::PROXY
+        kubeadm::COMPONENTS
     );
-    let join = kubeadm::init(cluster.host("m1")?, &configuration)?;
-    for (name, last) in HOSTS {
-        match name {
-            "m2" | "m3" => join.master(cluster.host(name)?, address(last))?,
-            "w1" => join.worker(cluster.host(name)?)?,
-            _ => {}
-        }
-    }
-    Ok(())
+    kubeadm::cluster(cluster, &HOSTS, &configuration)
 }
