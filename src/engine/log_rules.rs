@@ -4,6 +4,7 @@ use super::card::{Card, Detect};
 use super::condition::{FactsDocument, holds_for_log};
 use super::verdict::{Draft, Outcome, Verdict};
 use crate::facts::Host;
+use crate::facts::log::{LogHit, QUIET};
 use crate::logs::{LogPattern, attribute_path};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
@@ -70,7 +71,8 @@ pub fn judge(
         // A whole host shows what is so now, and its program has gone on without this message: it is over. A log given
         // alone is what somebody kept of a failure. A single message of the kind that only warns is no state either.
         let once = hit.count == 1 && rule.severity.unwrap_or(card.severity) == Severity::Warning;
-        if host.kind != SourceKind::File && (hit.ongoing == Some(false) || once) && !rule.lasting {
+        let ended = hit.ongoing == Some(false) || is_quiet_again(host, hit);
+        if host.kind != SourceKind::File && (ended || once) && !rule.lasting {
             draft.over = true;
         }
         let first = hit.lines.first();
@@ -84,7 +86,11 @@ pub fn judge(
             origin,
             first.map(|line| line.text.clone()).unwrap_or_default(),
         );
-        evidence.occurrences = Some(hit.occurrences());
+        let mut occurrences = hit.occurrences();
+        if ended {
+            occurrences.ongoing = Some(false);
+        }
+        evidence.occurrences = Some(occurrences);
         draft.brief = hit.brief || rule.hint;
         if draft.brief {
             draft.confidence = Some(Confidence::Low);
@@ -101,6 +107,26 @@ pub fn judge(
         None if !host.logs.scanned.is_empty() => verdict.pass(),
         None => {}
     }
+}
+
+/// Kernel ticks in a second, as every Linux counts them in /proc/PID/stat.
+const TICKS: u64 = 100;
+
+/// A program that has nothing to complain of may write nothing at all, so that its complaint stays its log's last line. Where
+/// it has run for twice the longest pause between the complaints, and the host's other logs went on for as long after the
+/// last one, it is over.
+fn is_quiet_again(host: &Host, hit: &LogHit) -> bool {
+    let Some(limit) = hit.pause.map(|pause| QUIET.max(pause.saturating_mul(2))) else { return false };
+    if hit.quiet_seconds(&host.logs).is_none_or(|quiet| quiet <= limit) {
+        return false;
+    }
+    let (Ok(uptime), Ok(processes)) = (&host.system.uptime_seconds, &host.system.processes) else { return false };
+    let named = host.components.iter().filter(|component| hit.component.as_deref() == Some(component.name.name()));
+    let pids: Vec<u32> = named.filter_map(|component| component.pid).collect();
+    processes.iter().filter(|process| pids.contains(&process.pid)).any(|process| {
+        let age = process.started_ticks.map(|ticks| uptime.saturating_sub(ticks / TICKS));
+        age.and_then(|age| i64::try_from(age).ok()).is_some_and(|age| age > limit)
+    })
 }
 
 /// A log that is there, could not be read at all, and might hold what the card looks for.

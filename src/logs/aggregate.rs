@@ -343,7 +343,8 @@ pub(crate) fn hits(
                 count,
                 first: first.and_then(Stamp::rfc3339),
                 last: last.and_then(Stamp::rfc3339),
-                ongoing: ongoing(ended, last, log.as_ref(), series.last()),
+                ongoing: ongoing(ended, last, log.as_ref(), usual_pause(&series)),
+                pause: usual_pause(&series),
                 restarts,
                 restarted,
                 lines: lines.map(|(_, (_, path, line))| line.shown(path)).collect(),
@@ -468,13 +469,18 @@ fn own_log(parts: &[Part<'_>], logs: &[Folded], programs: &HashMap<Program, Prog
     Some(own)
 }
 
+/// The longest pause of the last series, when that is long enough to tell.
+fn usual_pause(series: &[Series]) -> Option<i64> {
+    series.last().filter(|series| series.count >= OFTEN).map(|series| series.gap)
+}
+
 /// Whether it went on until the end of its program's log. What came again and again is over when it has stayed away for twice
 /// its longest pause; of what came once or twice, a tenth of the log's length has to be enough.
 fn ongoing(
     ended: Option<Option<Stamp>>,
     last: Option<Stamp>,
     log: Option<&ProgramLog>,
-    series: Option<&Series>,
+    pause: Option<i64>,
 ) -> Option<bool> {
     if let Some(ended) = ended
         && (ended.is_none() || ended >= last)
@@ -484,7 +490,7 @@ fn ongoing(
     let (last, log) = (last?, log?);
     let end = log.last.filter(|end| end.absolute == last.absolute)?;
     let span = log.first.map_or(0, |first| end.seconds_since(first));
-    let usual = series.filter(|series| series.count >= OFTEN).map_or(i64::MAX, |series| series.gap.saturating_mul(2));
+    let usual = pause.map_or(i64::MAX, |pause| pause.saturating_mul(2));
     Some(end.seconds_since(last) <= ONGOING.max(usual.min(span / 10)))
 }
 

@@ -7,8 +7,11 @@ use crate::facts::topology::{Edge, Service, edges};
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "kubelet-apiserver-unreachable", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: "kubelet-apiserver-unreachable",
+    judge: Judge::Host(judge),
+    refine: Some(reach::drop_when_reached_again),
+};
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(kubelet) = host.component(ComponentName::Kubelet).filter(|_| host.probes.taken) else { return };
