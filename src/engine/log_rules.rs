@@ -4,7 +4,7 @@ use super::card::{Card, Detect};
 use super::condition::{FactsDocument, holds_for_log};
 use super::verdict::{Draft, Outcome, Verdict};
 use crate::facts::Host;
-use crate::facts::log::LogHit;
+use crate::facts::log::{LogHit, QUIET};
 use crate::logs::{LogPattern, attribute_path};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
@@ -75,14 +75,19 @@ pub fn judge(
         // A whole host shows what is so now, and its program has gone on without this message: it is over. A log given
         // alone is what somebody kept of a failure. A single message of the kind that only warns is no state either.
         let once = hit.count == 1 && rule.severity.unwrap_or(card.severity) == Severity::Warning;
-        if host.kind != SourceKind::File && (hit.ongoing == Some(false) || once) && !rule.lasting {
+        let ended = hit.ongoing == Some(false) || is_quiet_again(host, hit);
+        if host.kind != SourceKind::File && (ended || once) && !rule.lasting {
             draft.over = true;
         }
         draft.brief = hit.brief || rule.hint;
         if draft.brief {
             draft.confidence = Some(Confidence::Low);
         }
-        verdict.fail(draft.evidence(evidence(host, hit)));
+        let mut evidence = evidence(host, hit);
+        if let Some(occurrences) = evidence.occurrences.as_mut().filter(|_| ended) {
+            occurrences.ongoing = Some(false);
+        }
+        verdict.fail(draft.evidence(evidence));
     }
     // What its logs are silent of did not happen, when the card has no other way to know: nothing could be asked.
     // Several hosts are compared by what was asked, too.
@@ -109,6 +114,26 @@ fn evidence(host: &Host, hit: &LogHit) -> Evidence {
     let mut evidence = Evidence::new(EvidenceKind::Log, &host.name, origin, label);
     evidence.occurrences = Some(hit.occurrences());
     evidence
+}
+
+/// Kernel ticks in a second, as every Linux counts them in /proc/PID/stat.
+const TICKS: u64 = 100;
+
+/// A program that has nothing to complain of may write nothing at all, so that its complaint stays its log's last line. Where
+/// it has run for twice the longest pause between the complaints, and the host's other logs went on for as long after the
+/// last one, it is over.
+fn is_quiet_again(host: &Host, hit: &LogHit) -> bool {
+    let Some(limit) = hit.pause.map(|pause| QUIET.max(pause.saturating_mul(2))) else { return false };
+    if hit.quiet_seconds(&host.logs).is_none_or(|quiet| quiet <= limit) {
+        return false;
+    }
+    let (Ok(uptime), Ok(processes)) = (&host.system.uptime_seconds, &host.system.processes) else { return false };
+    let named = host.components.iter().filter(|component| hit.component.as_deref() == Some(component.name.name()));
+    let pids: Vec<u32> = named.filter_map(|component| component.pid).collect();
+    processes.iter().filter(|process| pids.contains(&process.pid)).any(|process| {
+        let age = process.started_ticks.map(|ticks| uptime.saturating_sub(ticks / TICKS));
+        age.and_then(|age| i64::try_from(age).ok()).is_some_and(|age| age > limit)
+    })
 }
 
 /// A log that is there, could not be read at all, and might hold what the card looks for.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::report::{LogLine, Occurrences};
@@ -25,6 +26,9 @@ pub struct ScannedLog {
     pub last: Option<String>,
 }
 
+/// A message that stayed away for so many seconds may be over.
+pub const QUIET: i64 = 60;
+
 /// All lines that one pattern of one rule matched with the same captured values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogHit {
@@ -41,6 +45,8 @@ pub struct LogHit {
     pub last: Option<String>,
     /// Whether lines of the same program went on after the last match for long enough to say that it ended.
     pub ongoing: Option<bool>,
+    /// The longest pause between two matches of the last series, in seconds; none when there are too few to tell.
+    pub pause: Option<i64>,
     /// Times that the program started between first and last.
     pub restarts: u64,
     /// Programs of a node that started between first and last, with how often; `kernel` is a boot.
@@ -54,6 +60,13 @@ pub struct LogHit {
 }
 
 impl LogHit {
+    /// Seconds from its last match to the last line of any of the host's logs, which is about when the host was looked at.
+    pub fn quiet_seconds(&self, logs: &Logs) -> Option<i64> {
+        let time = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok();
+        let end = logs.scanned.iter().filter_map(|log| time(&log.last)).max()?;
+        Some(end.duration_since(time(&self.last)?).as_secs())
+    }
+
     /// What a finding's evidence says of it.
     pub fn occurrences(&self) -> Occurrences {
         Occurrences {

@@ -25,6 +25,8 @@ const PAUSE: u64 = 360;
 const SECONDS: usize = 32;
 /// Something that was last seen within so many seconds of the log's end goes on.
 const ONGOING: i64 = 60;
+/// From so many matches on, the pauses between them say what is usual.
+const OFTEN: u64 = 5;
 
 pub(crate) type Captures = Arc<BTreeMap<String, String>>;
 pub(crate) type Program = Option<Arc<str>>;
@@ -58,11 +60,13 @@ struct Series {
     first: Option<Stamp>,
     last: Option<Stamp>,
     count: u64,
+    /// The longest pause between two of its matches, in seconds.
+    gap: i64,
 }
 
 impl Series {
     fn at(time: Option<Stamp>) -> Series {
-        Series { first: time, last: time, count: 1 }
+        Series { first: time, last: time, count: 1, gap: 0 }
     }
 
     /// Takes a later series in, when it is near enough.
@@ -75,6 +79,9 @@ impl Series {
             _ => false,
         };
         if near {
+            if let (Some(last), Some(first)) = (self.last, later.first) {
+                self.gap = self.gap.max(later.gap).max(first.seconds_since(last));
+            }
             self.last = self.last.max(later.last);
             self.count += later.count;
         }
@@ -320,7 +327,7 @@ pub(crate) fn hits(
         let last = series.iter().filter_map(|series| series.last).max();
         let log = match program {
             Some(_) => programs.get(*program).cloned(),
-            None => own_log(parts, logs),
+            None => own_log(parts, logs, &programs),
         };
         let ended = parts.iter().filter_map(|part| part.group.ended).max();
         let restarts = match (&log, first, last) {
@@ -353,7 +360,8 @@ pub(crate) fn hits(
                 count,
                 first: first.and_then(Stamp::rfc3339),
                 last: last.and_then(Stamp::rfc3339),
-                ongoing: ongoing(ended, last, log.as_ref()),
+                ongoing: ongoing(ended, last, log.as_ref(), usual_pause(&series)),
+                pause: usual_pause(&series),
                 restarts,
                 restarted,
                 seconds: parts.iter().flat_map(|part| part.group.seconds.iter().copied()).collect::<BTreeSet<_>>(),
@@ -465,18 +473,33 @@ fn restarted(programs: &HashMap<Program, ProgramLog>, first: Stamp, last: Stamp)
         .collect()
 }
 
-/// The log itself, for lines that do not say who wrote them.
-fn own_log(parts: &[Part<'_>], logs: &[Folded]) -> Option<ProgramLog> {
+/// The log itself, for lines that do not say who wrote them; its programs may have gone on in another file, as a container
+/// that was started again does.
+fn own_log(parts: &[Part<'_>], logs: &[Folded], programs: &HashMap<Program, ProgramLog>) -> Option<ProgramLog> {
     let mut own = ProgramLog::default();
     for part in parts {
         let fold = &logs.get(part.log)?.fold;
+        let named = fold.programs.keys().filter(|program| program.is_some());
+        own.last = own.last.max(named.filter_map(|program| programs.get(program)?.last).max());
         own.first = own.first.into_iter().chain(fold.programs.values().filter_map(|log| log.first)).min();
         own.last = own.last.max(fold.last);
     }
     Some(own)
 }
 
-fn ongoing(ended: Option<Option<Stamp>>, last: Option<Stamp>, log: Option<&ProgramLog>) -> Option<bool> {
+/// The longest pause of the last series, when that is long enough to tell.
+fn usual_pause(series: &[Series]) -> Option<i64> {
+    series.last().filter(|series| series.count >= OFTEN).map(|series| series.gap)
+}
+
+/// Whether it went on until the end of its program's log. What came again and again is over when it has stayed away for twice
+/// its longest pause; of what came once or twice, a tenth of the log's length has to be enough.
+fn ongoing(
+    ended: Option<Option<Stamp>>,
+    last: Option<Stamp>,
+    log: Option<&ProgramLog>,
+    pause: Option<i64>,
+) -> Option<bool> {
     if let Some(ended) = ended
         && (ended.is_none() || ended >= last)
     {
@@ -485,7 +508,8 @@ fn ongoing(ended: Option<Option<Stamp>>, last: Option<Stamp>, log: Option<&Progr
     let (last, log) = (last?, log?);
     let end = log.last.filter(|end| end.absolute == last.absolute)?;
     let span = log.first.map_or(0, |first| end.seconds_since(first));
-    Some(end.seconds_since(last) <= ONGOING.max(span / 10))
+    let usual = pause.map_or(i64::MAX, |pause| pause.saturating_mul(2));
+    Some(end.seconds_since(last) <= ONGOING.max(usual.min(span / 10)))
 }
 
 fn pause(pattern: &LogPattern) -> u64 {

@@ -51,12 +51,21 @@ pub async fn ask(dials: Vec<Dial>, budget: Budget) -> (ConnectAnswer, Vec<TlsAns
             (None, None) => Err(Unknown::new(&target, describe_outcome(&outcome))),
         };
         let (chain, failure) = match own {
-            Ok(stream) => tls::handshake(stream, server_name, &target, budget).await,
+            Ok(stream) => tls::handshake(stream, server_name, &target, unidentified(dial), budget).await,
             Err(unknown) => (Err(unknown), None),
         };
         handshakes.extend(tls_answer(dial, chain, failure));
     }
     (connect_answer(&dials, outcome, elapsed_ms), handshakes)
+}
+
+/// etcd insists on a client certificate where it asks for one; the others that do are of Kubernetes, and take anybody's.
+fn unidentified(dial: &Dial) -> tls::Unidentified {
+    match dial.port {
+        2379 | 2380 | 4001 | 7001 => tls::Unidentified::HangUp,
+        _ if dial.dialled_by.iter().any(|by| by.contains("etcd")) => tls::Unidentified::HangUp,
+        _ => tls::Unidentified::GoOn,
+    }
 }
 
 fn connect_answer(dials: &[Dial], outcome: ConnectOutcome, elapsed_ms: u64) -> ConnectAnswer {
@@ -112,7 +121,7 @@ pub async fn or_talks_tls(unknown: Unknown, endpoint: &str, budget: Budget) -> U
         return unknown;
     };
     let Ok((stream, _)) = connect(&endpoint.host, endpoint.port, budget).await else { return unknown };
-    match tls::handshake(stream, &endpoint.host, &endpoint.target(), budget).await {
+    match tls::handshake(stream, &endpoint.host, &endpoint.target(), tls::Unidentified::HangUp, budget).await {
         (Ok(chain), _) if !chain.is_empty() => Unknown { why: format!("{TALKS_TLS} ({})", unknown.why), ..unknown },
         _ => unknown,
     }

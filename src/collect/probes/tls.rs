@@ -3,14 +3,16 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsConnector;
@@ -29,11 +31,22 @@ const HEAD: usize = 256;
 /// Certificates of a chain that are kept; real chains have up to four.
 const CHAIN: usize = 16;
 
+/// What is done when the server asks for a client certificate, which is not at hand here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unidentified {
+    /// Goes on without one: the server lets anybody finish the handshake.
+    GoOn,
+    /// Hangs up before the client's part: a server that insists (etcd) then logs a connection that came to nothing, and
+    /// not a client without a certificate, which would be evidence of a fault that this program made.
+    HangUp,
+}
+
 /// The chain that `stream`'s other end serves for `server_name`, and what TLS said when the handshake did not complete.
 pub async fn handshake<S>(
     stream: S,
     server_name: &str,
     target: &str,
+    unidentified: Unidentified,
     budget: Budget,
 ) -> (Fact<Vec<Certificate>>, Option<String>)
 where
@@ -45,18 +58,23 @@ where
         Ok(name) => name,
         Err(_) => return failed(target, format!("\"{server_name}\" is no name that TLS could be asked for")),
     };
-    let config = match config(witness.clone(), None) {
+    let mut config = match config(witness.clone(), None) {
         Ok(config) => config,
         Err(why) => return failed(target, why),
     };
+    let asked = Arc::new(Asked::default());
+    if unidentified == Unidentified::HangUp {
+        config.client_auth_cert_resolver = asked.clone();
+    }
     let connector = TlsConnector::from(Arc::new(config));
-    let tapped = Tapped { inner: stream, head: head.clone() };
+    let tapped = Tapped { inner: stream, head: head.clone(), asked: asked.clone() };
     let failure = match budget.within(connector.connect(name, tapped)).await {
         Ok(Ok(mut stream)) => {
             // A farewell, so that the server has no reason to log a broken connection.
             let _ = tokio::time::timeout(Duration::from_millis(100), stream.shutdown()).await;
             None
         }
+        Ok(Err(_)) if asked.was() && witness.chain().is_some() => None,
         Ok(Err(error)) => {
             let head = head.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             Some(not_tls(&head).unwrap_or_else(|| describe_io(&error)))
@@ -168,10 +186,32 @@ impl ServerCertVerifier for Witness {
     }
 }
 
-/// A stream that keeps the first bytes that came in.
+/// Has no certificate for the server, and remembers that one was asked for.
+#[derive(Debug, Default)]
+struct Asked(AtomicBool);
+
+impl Asked {
+    fn was(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _root_hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// A stream that keeps the first bytes that came in, and lets none out once a certificate was asked for.
 struct Tapped<S> {
     inner: S,
     head: Arc<Mutex<Vec<u8>>>,
+    asked: Arc<Asked>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
@@ -191,6 +231,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.asked.was() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 

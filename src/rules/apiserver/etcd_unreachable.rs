@@ -8,8 +8,11 @@ use crate::facts::topology::{Edge, Service, edges};
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "apiserver-etcd-unreachable", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: "apiserver-etcd-unreachable",
+    judge: Judge::Host(judge),
+    refine: Some(reach::drop_when_reached_again),
+};
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if !host.probes.taken {

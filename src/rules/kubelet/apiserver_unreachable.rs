@@ -9,8 +9,11 @@ use crate::rules::load_balancer::{before_apiservers, is_dialled_rightly, listen_
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "kubelet-apiserver-unreachable", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: "kubelet-apiserver-unreachable",
+    judge: Judge::Host(judge),
+    refine: Some(reach::drop_when_reached_again),
+};
 
 /// What kubeadm writes when a node joins.
 const USUAL_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";

@@ -1,0 +1,131 @@
+//! Programs built from their Go modules.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::command::{output, which};
+
+/// A component's first build takes minutes.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Downloaded {
+    go_mod: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GoMod {
+    go: Option<String>,
+    require: Option<Vec<Version>>,
+    replace: Option<Vec<Replace>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version {
+    path: String,
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Replace {
+    old: Version,
+    new: Version,
+}
+
+fn go() -> Command {
+    let program = which("go").unwrap_or_else(|| "go".into());
+    let mut command = Command::new(program);
+    // The caches are the user's own.
+    command.env("GOFLAGS", "-mod=mod").env("CGO_ENABLED", "0").env("GOWORK", "off");
+    command
+}
+
+/// Builds programs of one Kubernetes release (`1.34.4`) into a folder.
+///
+/// The module's own go.mod takes the staging modules from folders of its repository; they are released with it as
+/// v0.MINOR.PATCH.
+pub fn kubernetes(version: &str, programs: &[&str], folder: &Path) -> Result<()> {
+    let missing: Vec<&str> = programs.iter().copied().filter(|program| !folder.join(program).is_file()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let module = format!("k8s.io/kubernetes@v{version}");
+    let downloaded = output(go().args(["mod", "download", "-json", &module]).current_dir("/"), LIMIT)?;
+    let downloaded: Downloaded = serde_json::from_str(&downloaded).context("go mod download")?;
+    let original = output(go().args(["mod", "edit", "-json", &downloaded.go_mod]).current_dir("/"), LIMIT)?;
+    let original: GoMod = serde_json::from_str(&original).context("go mod edit")?;
+    let minor = version.strip_prefix("1.").context("a release of Kubernetes 1")?;
+    let staging = format!("v0.{minor}");
+
+    let mut text = format!("module k8sdoctor.test/kubernetes\n\ngo {}\n\n", original.go.as_deref().unwrap_or("1.16"));
+    text.push_str(&format!("require k8s.io/kubernetes v{version}\n"));
+    // Older ones crash with a newer Go.
+    text.push_str("require github.com/modern-go/reflect2 v1.0.2\n");
+    let in_folder = original.replace.iter().flatten().filter(|replace| replace.new.path.starts_with("./staging/"));
+    let of_workspace = original.require.iter().flatten().filter(|require| require.version.as_deref() == Some("v0.0.0"));
+    let mut names: Vec<&str> =
+        in_folder.map(|replace| replace.old.path.as_str()).chain(of_workspace.map(|r| r.path.as_str())).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.iter().for_each(|name| text.push_str(&format!("replace {name} => {name} {staging}\n")));
+    // What else it pins is pinned here too.
+    for replace in original.replace.iter().flatten() {
+        if let (false, Some(version)) = (names.contains(&replace.old.path.as_str()), &replace.new.version) {
+            text.push_str(&format!("replace {} => {} {version}\n", replace.old.path, replace.new.path));
+        }
+    }
+    let work = tempfile::tempdir()?;
+    std::fs::write(work.path().join("go.mod"), text)?;
+    let imports: Vec<String> = programs.iter().map(|program| format!("k8s.io/kubernetes/cmd/{program}")).collect();
+    write_imports(work.path(), imports.iter().map(String::as_str))?;
+    let (major, minor) = ("1", minor.split('.').next().unwrap_or_default());
+    let set = |package: &str| {
+        let values = [
+            ("gitVersion", format!("v{version}")),
+            ("gitMajor", major.to_owned()),
+            ("gitMinor", minor.to_owned()),
+            ("gitTreeState", "clean".to_owned()),
+        ];
+        values.map(|(name, value)| format!("-X {package}.{name}={value}")).join(" ")
+    };
+    let flags = format!("-s -w {} {}", set("k8s.io/component-base/version"), set("k8s.io/client-go/pkg/version"));
+    for program in missing {
+        build(work.path(), &flags, &format!("k8s.io/kubernetes/cmd/{program}"), &folder.join(program))?;
+    }
+    Ok(())
+}
+
+/// Builds one program of another module, when it is not there.
+pub fn program(import: &str, module: &str, version: &str, out: &Path) -> Result<()> {
+    if out.is_file() {
+        return Ok(());
+    }
+    let work = tempfile::tempdir()?;
+    let text = format!("module k8sdoctor.test/program\n\ngo 1.21\n\nrequire {module} {version}\n");
+    std::fs::write(work.path().join("go.mod"), text)?;
+    write_imports(work.path(), [import].into_iter())?;
+    build(work.path(), "-s -w", import, out)
+}
+
+fn write_imports<'a>(folder: &Path, imports: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut text = "//go:build tools\n\npackage tools\n\n".to_owned();
+    imports.for_each(|import| text.push_str(&format!("import _ \"{import}\"\n")));
+    Ok(std::fs::write(folder.join("tools.go"), text)?)
+}
+
+fn build(work: &Path, flags: &str, import: &str, out: &Path) -> Result<()> {
+    crate::command::say(&format!("building {import}"));
+    let unfinished = out.with_extension("unfinished");
+    let mut command = go();
+    command.args(["build", "-trimpath", "-ldflags", flags, "-o"]).arg(&unfinished).arg(import).current_dir(work);
+    output(&mut command, LIMIT)?;
+    std::fs::rename(&unfinished, out).with_context(|| out.display().to_string())
+}

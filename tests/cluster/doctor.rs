@@ -1,0 +1,121 @@
+//! k8sdoctor's reports of a host and of all hosts' bundles together.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::command::{Said, said};
+use crate::host::Host;
+use crate::shape::Cluster;
+
+/// The parts of the JSON report that are looked at.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Finding {
+    pub id: String,
+    pub rule: String,
+    pub severity: String,
+    pub title: String,
+    pub hosts: Vec<String>,
+    pub fix: Option<Fix>,
+    pub consequence_of: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Fix {
+    pub summary: String,
+    pub commands: Vec<String>,
+    pub restarts: Vec<String>,
+}
+
+impl Finding {
+    /// `pki-expired on m2: the certificate ...`
+    pub fn line(&self) -> String {
+        format!("{}[{}] on {}: {}", self.severity, self.rule, self.hosts.join(" "), self.title)
+    }
+}
+
+impl Report {
+    /// Findings that nothing explains and that are no mere information, without those that are right for the cluster.
+    pub fn roots<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = &'a Finding> {
+        let right = cluster.shape.true_of_it();
+        self.findings.iter().filter(move |finding| {
+            finding.consequence_of.is_none()
+                && finding.severity != "info"
+                && !right.iter().any(|right| right.rule == finding.rule)
+        })
+    }
+
+    /// The rules of the findings that a root explains, directly or not.
+    pub fn consequences(&self, root: &Finding) -> BTreeSet<String> {
+        let mut explained: BTreeSet<&str> = BTreeSet::from([root.id.as_str()]);
+        let mut rules = BTreeSet::new();
+        for _ in 0..self.findings.len() {
+            for finding in &self.findings {
+                if finding.consequence_of.as_deref().is_some_and(|cause| explained.contains(cause)) {
+                    explained.insert(&finding.id);
+                    rules.insert(finding.rule.clone());
+                }
+            }
+        }
+        rules
+    }
+}
+
+/// A debug build on a busy machine takes its time.
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn report(said: &Said) -> Result<Report> {
+    if !matches!(said.code, Some(0 | 1 | 3)) {
+        bail!("k8sdoctor: exit code {:?}: {}", said.code, said.tail());
+    }
+    serde_json::from_str(&said.out).with_context(|| format!("k8sdoctor's report: {}", said.tail()))
+}
+
+/// `k8sdoctor check` on the live host.
+pub fn live(host: &Host) -> Result<Report> {
+    report(&host.run(&["k8sdoctor", "check", "--no-config", "--format", "json"], LIMIT)?)
+        .with_context(|| format!("check on {}", host.name))
+}
+
+/// `k8sdoctor check` on each of the hosts, in their order.
+pub fn live_on_all(hosts: &[Host]) -> Vec<(String, Result<Report>)> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = hosts.iter().map(|host| (host, scope.spawn(|| live(host)))).collect();
+        let joined = running.into_iter().map(|(host, thread)| {
+            let report = thread.join().unwrap_or_else(|_| bail!("the check panicked"));
+            (host.name.clone(), report)
+        });
+        joined.collect()
+    })
+}
+
+/// `k8sdoctor collect` on every host, then one check of all bundles.
+pub fn by_bundles(cluster: &Cluster) -> Result<Report> {
+    let folder = tempfile::tempdir_in(cluster.place.run())?;
+    let mut bundles: Vec<PathBuf> = Vec::new();
+    for host in &cluster.hosts {
+        let inside = "/run/k8sdoctor-bundle.tar.zst";
+        let done = host.run(&["k8sdoctor", "collect", "--output", inside], Duration::from_secs(240))?;
+        if !matches!(done.code, Some(0 | 3)) {
+            bail!("collect on {}: {}", host.name, done.tail());
+        }
+        let outside = host.path(inside)?;
+        let bundle = folder.path().join(format!("{}.tar.zst", host.name));
+        std::fs::copy(&outside, &bundle).with_context(|| format!("the bundle of {}", host.name))?;
+        std::fs::remove_file(outside)?;
+        bundles.push(bundle);
+    }
+    let mut command = Command::new(cluster.place.run().join("tools/k8sdoctor"));
+    command.args(["check", "--no-config", "--format", "json"]).args(&bundles);
+    report(&said(&mut command, Duration::from_secs(240))?).context("check of all bundles")
+}

@@ -1,0 +1,122 @@
+//! No false alarm on a healthy cluster: while it boots and its nodes join, as it runs, and while it is restarted host by host.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::command::say;
+use crate::doctor::{self, Finding};
+use crate::host::Host;
+use crate::results::Stage;
+use crate::shape::Cluster;
+
+/// Checks that go on in the background, host after host.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    heard: Arc<Mutex<Heard>>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    checks: usize,
+    findings: BTreeSet<String>,
+}
+
+impl Watch {
+    /// Checks a cluster's hosts, also before they are a cluster, until it is stopped.
+    pub fn start(cluster: &Cluster) -> Watch {
+        let (stop, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Heard::default())));
+        let thread = {
+            let (stop, heard, cluster) = (Arc::clone(&stop), Arc::clone(&heard), cluster.clone());
+            std::thread::spawn(move || {
+                for host in cluster.hosts.iter().cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    listen(&cluster, host, &heard);
+                }
+            })
+        };
+        Watch { stop, heard, thread }
+    }
+
+    /// Ends it and tells what it heard.
+    pub fn end(self, cluster: &Cluster, stage: &str) -> Stage {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        stage_of(cluster, stage, heard)
+    }
+}
+
+fn stage_of(cluster: &Cluster, stage: &str, heard: Heard) -> Stage {
+    let stage = Stage {
+        shape: cluster.shape.name().to_owned(),
+        stage: stage.to_owned(),
+        checks: heard.checks,
+        heard: heard.findings.into_iter().collect(),
+    };
+    say(&format!("silence, {}: {} checks, heard {}", stage.stage, stage.checks, stage.heard.len()));
+    stage.heard.iter().for_each(|line| say(&format!("  {line}")));
+    stage
+}
+
+fn listen(cluster: &Cluster, host: &Host, heard: &Mutex<Heard>) {
+    let report = doctor::live(host);
+    let mut heard = heard.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    heard.checks += 1;
+    match report {
+        Ok(report) => {
+            let lines = report.roots(cluster).map(|finding: &Finding| format!("{}: {}", host.name, finding.line()));
+            heard.findings.extend(lines);
+        }
+        // The host may still be booting.
+        Err(why) if host.init().is_err() => drop(why),
+        Err(why) => {
+            heard.findings.insert(format!("{}: no report: {why:#}", host.name));
+        }
+    }
+}
+
+/// The cluster runs, and is restarted host by host: kubelet, runtime, and with the runtime's shims the static pods.
+pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
+    let mut stages = Vec::new();
+
+    let heard = Mutex::new(Heard::default());
+    let start = Instant::now();
+    while start.elapsed() < running {
+        cluster.hosts.iter().for_each(|host| listen(cluster, host, &heard));
+        std::thread::sleep(Duration::from_secs(5));
+    }
+    let heard = heard.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    stages.push(stage_of(cluster, &format!("running for {} s", running.as_secs()), heard));
+
+    let report = doctor::by_bundles(cluster)?;
+    let findings = report.roots(cluster).map(Finding::line).collect();
+    stages.push(stage_of(cluster, "bundles of all hosts", Heard { checks: 1, findings }));
+
+    let watch = Watch::start(cluster);
+    let restarted = cluster.hosts.iter().try_for_each(|host| restart(cluster, host));
+    stages.push(watch.end(cluster, "rolling restart"));
+    restarted?;
+
+    let report = doctor::by_bundles(cluster)?;
+    let findings = report.roots(cluster).map(Finding::line).collect();
+    stages.push(stage_of(cluster, "bundles after the restart", Heard { checks: 1, findings }));
+    Ok(stages)
+}
+
+fn restart(cluster: &Cluster, host: &Host) -> Result<()> {
+    say(&format!("restarting what runs on {}", host.name));
+    let script = "for unit in haproxy keepalived etcd containerd kubelet; do
+          systemctl is-active -q $unit && systemctl restart $unit; done
+        crictl ps -q 2>/dev/null | xargs -r crictl stop -t 20 >/dev/null 2>&1
+        true";
+    host.script(script, Duration::from_secs(300))?;
+    std::thread::sleep(Duration::from_secs(10));
+    cluster.wait_ready(Duration::from_secs(300)).with_context(|| format!("after the restart of {}", host.name))
+}
