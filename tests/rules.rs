@@ -10,6 +10,7 @@ mod fixtures;
 use std::path::PathBuf;
 
 use fixtures::{folders, in_parallel, name, options, sources, testdata};
+use k8sdoctor::engine::card::Phase;
 use k8sdoctor::engine::run::{Run, run};
 
 /// What is wrong with the run's outcome, if anything.
@@ -63,6 +64,12 @@ fn every_fixture_has_its_outcome() {
         // A file of this name beside the tree asks what breaks with that release.
         let asked = std::fs::read_to_string(case.join("kubernetes-version")).ok();
         options.kubernetes_version = asked.map(|text| text.trim().to_owned());
+        // What kubeadm will be given on this host, beside the tree too.
+        let given = case.join("kubeadm.yaml");
+        if given.is_file() {
+            options.sources.push(given.display().to_string());
+            options.phase = Some(Phase::Preflight);
+        }
         match run(&options) {
             Ok(run) => complaint(outcome, rule, &run).map(|what| format!("{rule}/{name}: {what}")),
             Err(error) => Some(format!("{rule}/{name}: {error}")),

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod component;
 pub mod expected;
 pub mod host;
+pub mod kubeadm;
 pub mod kubernetes;
 pub mod load_balancer;
 pub mod log;

@@ -3,7 +3,7 @@
 use crate::engine::verdict::Verdict;
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
-use crate::facts::topology::{Edge, Service, edges};
+use crate::facts::topology::{Edge, KUBEADM, Service, edges};
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
 
@@ -18,6 +18,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         match reach::reach(host, &url) {
             Some(Reach::Fails(reason)) => match not_running::just_booted(host) {
                 Some(unknown) => verdict.unknown(unknown),
+                None if edge.client == KUBEADM => verdict.fail(
+                    reach::draft(host, edge, &url, &reason).message("join").maybe_value("join", edge.url.origin.path()),
+                ),
                 None => verdict.fail(reach::draft(host, edge, &url, &reason)),
             },
             Some(Reach::Answers) => verdict.pass(),
@@ -31,6 +34,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 fn is_kubelets(edge: &Edge, kubelet: &Component) -> bool {
     if edge.service != Service::Apiserver {
         return false;
+    }
+    if edge.client == KUBEADM {
+        return true;
     }
     match kubelet.flag("kubeconfig") {
         Some(kubeconfig) if edge.client == kubeconfig.value => true,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::kubeadm::Verdict;
 use crate::build::Built;
-use crate::command::{say, sh};
+use crate::command::{eventually, say, sh};
 use crate::doctor::{self, Finding, Report};
 use crate::host::{Host, Parts, Plan};
 use crate::place::{Place, Running, raise_limits};
@@ -141,6 +141,15 @@ timeouts:
             word("--discovery-token-ca-cert-hash")?
         );
         self.bare.write("/srv/join.yaml", &join)
+    }
+
+    /// Waits until the master's bootstrap signer has signed the token.
+    pub fn wait(&self) -> Result<()> {
+        eventually("a host can join m1", Duration::from_secs(90), || {
+            let verdict = self.kubeadm("join")?;
+            anyhow::ensure!(verdict.failure.is_none(), "{:?}", verdict.failure);
+            Ok(())
+        })
     }
 
     /// kubeadm's preflight with a configuration.

@@ -19,6 +19,7 @@ use self::table::Row;
 use crate::build::Built;
 use crate::command::say;
 use crate::doctor::{Finding, Report};
+use crate::life;
 use crate::place::Place;
 
 /// What the check has to end within, on a busy machine and in a debug build.
@@ -30,6 +31,7 @@ pub fn run(place: &Place, built: &Built, names: &[String]) -> Result<bool> {
         fault::all()?.into_iter().filter(|fault| names.is_empty() || names.contains(&fault.name)).collect();
     ensure!(!faults.is_empty(), "no such fault: {}", names.join(" "));
     let lab = Lab::up(place, built)?;
+    lab.wait()?;
     let mut healthy = Vec::new();
     for configuration in lab::CONFIGURATIONS {
         if faults.iter().any(|fault| fault.configuration == *configuration) {
@@ -38,7 +40,13 @@ pub fn run(place: &Place, built: &Built, names: &[String]) -> Result<bool> {
     }
     let mut rows = Vec::new();
     for fault in &faults {
-        let row = live_through(&lab, fault).with_context(|| fault.name.clone())?;
+        let row = match live_through(&lab, fault).with_context(|| fault.name.clone()) {
+            Ok(row) => row,
+            Err(why) => {
+                lab.power_off();
+                return Err(why);
+            }
+        };
         say(&row.line());
         rows.push(row);
     }
@@ -82,10 +90,10 @@ fn live_through(lab: &Lab, fault: &Fault) -> Result<Row> {
     if let Err(why) = done {
         row.problem(format!("{why:#}"));
     }
+    lab.put_back()?;
     if let Some(undo) = &fault.undo {
         lab.bare.script(undo, FIX)?;
     }
-    lab.put_back()?;
     if !row.is_good() || fault.mend.is_none() {
         // What the fix did not mend must not be taken for the next fault.
         quiet(lab, fault).context("the host is not as it was before")?;
@@ -98,6 +106,7 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
     lab.bare.ok_within(&fault.broken_by, FIX).context("it could not be broken")?;
     let (kubeadm, report) = both(lab, &fault.configuration)?;
     row.kubeadm = kubeadm.beyond(lab::ALWAYS);
+    row.refusal.clone_from(&kubeadm.failure);
     row.seconds_of_check = report.seconds;
     if row.kubeadm != fault.kubeadm {
         row.problem(format!("kubeadm was to say {:?}", fault.kubeadm));
@@ -120,14 +129,23 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
         None if fault.rule.is_some() => row.problem("nothing was found".to_owned()),
         None => {}
     }
+    let mut failed = Vec::new();
     for after in [&fault.mend, &fault.then].into_iter().flatten() {
         match after {
             Mend::Printed(_) => {
                 let fix = fix.take().context("it has no fix")?;
                 row.fix.clone_from(&fix.commands);
+                ensure!(!fix.commands.is_empty(), "its fix has no commands");
                 for command in &fix.commands {
+                    ensure!(life::placeholder(command).is_none(), "the command has to be filled in: {command}");
+                    // Some of them only look: what counts is that both are quiet afterwards.
                     let done = lab.bare.run(&["bash", "-c", command], FIX)?;
-                    ensure!(done.success, "the fix: {command}: {}", done.tail());
+                    if !done.success {
+                        failed.push(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
+                    }
+                }
+                for unit in &fix.restarts {
+                    lab.bare.script(&format!("systemctl restart '{unit}'"), FIX)?;
                 }
             }
             Mend::Script { why, script } => {
@@ -140,7 +158,7 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
         }
     }
     if fault.mend.is_some() {
-        quiet(lab, fault)?;
+        quiet(lab, fault).with_context(|| failed.join("; "))?;
         row.mended = true;
     }
     Ok(())
@@ -151,6 +169,7 @@ fn quiet(lab: &Lab, fault: &Fault) -> Result<()> {
     crate::command::eventually("both are quiet", Duration::from_secs(20), || {
         let (kubeadm, report) = both(lab, &fault.configuration)?;
         let mut left = kubeadm.beyond(lab::ALWAYS);
+        left.extend(kubeadm.failure);
         left.extend(lab.roots(&report).map(Finding::line));
         ensure!(left.is_empty(), "still said: {}", left.join("; "));
         Ok(())

@@ -15,6 +15,8 @@ pub struct Row {
     pub rule: Option<String>,
     pub why_not: Option<String>,
     pub kubeadm: Vec<String>,
+    /// kubeadm's last words when it did not come to its checks.
+    pub refusal: Option<String>,
     /// `error[host-swap-enabled] on p1: ...`
     pub said: Option<String>,
     pub fix: Vec<String>,
@@ -48,7 +50,7 @@ impl Row {
             "{} {}: kubeadm [{}], k8sdoctor [{}], {}, {} s (check {:.1} s)",
             if self.is_good() { "ok  " } else { "BAD " },
             self.name,
-            self.kubeadm.join(", "),
+            self.kubeadm.iter().chain(&self.refusal).cloned().collect::<Vec<_>>().join(", "),
             self.said.as_deref().unwrap_or("-"),
             self.fixed(),
             self.seconds,
@@ -101,9 +103,12 @@ not answer.
                 (false, true) => "not run".to_owned(),
                 (false, false) => String::new(),
             };
-            let kubeadm = if row.kubeadm.is_empty() { "-".to_owned() } else { row.kubeadm.join(", ") };
+            let mut kubeadm = if row.kubeadm.is_empty() { "-".to_owned() } else { row.kubeadm.join(", ") };
+            if let Some(words) = &row.refusal {
+                kubeadm.push_str(&format!(": {}", cut(words)));
+            }
             let mark = if row.is_good() { "" } else { " (see below)" };
-            text.push_str(&format!("| {}{mark} | {kubeadm} | {} | {} |\n", cell(&row.summary), cell(&said), cell(&fix)));
+            text.push_str(&format!("| {}{mark} | {} | {} | {} |\n", cell(&row.summary), cell(&kubeadm), cell(&said), cell(&fix)));
         }
     }
     text.push_str("\n## Not put in\n\n");
@@ -139,6 +144,13 @@ const NOT_PUT_IN: &[(&str, &str)] = &[
     ("a wrong time", "containers share the machine's clock; kubeadm does not look at it"),
     ("a kernel option that is missing", "containers share the machine's kernel"),
 ];
+
+/// A message's beginning.
+fn cut(text: &str) -> String {
+    let text: Vec<&str> = text.split_whitespace().collect();
+    let text = text.join(" ");
+    if text.chars().count() > 160 { text.chars().take(160).chain("...".chars()).collect() } else { text }
+}
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
