@@ -161,7 +161,12 @@ fn hostile() -> (Report, Topology) {
         subject: Some(text()),
         evidence: vec![evidence(EvidenceKind::File), evidence(EvidenceKind::Log)],
         notes: vec![text()],
-        fix: Some(Fix { risk: Risk::Manual, summary: text(), commands: vec![Command { host: Some(text()), line: text() }], restarts: vec![text()] }),
+        fix: Some(Fix {
+            risk: Risk::Manual,
+            summary: text(),
+            commands: vec![Command { host: Some(text()), line: text() }],
+            restarts: vec![text()],
+        }),
         verify: vec![text()],
         confidence: Confidence::High,
         consequence_of: None,

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use fixtures::{folders, in_parallel, name, options, sources, testdata};
 use k8sdoctor::config;
+use k8sdoctor::engine::card::Phase;
 use k8sdoctor::engine::run::{Run, run};
 
 /// What is wrong with the run's outcome, if anything.
@@ -69,6 +70,12 @@ fn every_fixture_has_its_outcome() {
             let config =
                 config::parse("k8sdoctor.toml", &text).unwrap_or_else(|error| panic!("{rule}/{name}: {error}"));
             options.expected.virtual_ip = config.virtual_ip.map(|address| address.value);
+        }
+        // What kubeadm will be given on this host, beside the tree too.
+        let given = case.join("kubeadm.yaml");
+        if given.is_file() {
+            options.sources.push(given.display().to_string());
+            options.phase = Some(Phase::Preflight);
         }
         match run(&options) {
             Ok(run) => complaint(outcome, rule, &run).map(|what| format!("{rule}/{name}: {what}")),

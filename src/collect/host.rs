@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Files, Problems, certificates, components, executables, filesystems, firewall, hidden, kubernetes, load_balancers,
-    logs, names, network, packages, paths, probes, runtimes, sysctls, system, units,
+    logs, names, network, packages, paths, planned, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
@@ -161,6 +161,12 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         kubeadm_configuration: &kubernetes.kubeadm_configuration,
         etcd_configuration: &etcd_configuration,
     });
+    if matches!(kubernetes.kubelet_configuration, Ok(None))
+        && let Some(configuration) = planned::kubelet_configuration(&kubernetes)
+    {
+        kubernetes.kubelet_configuration = Ok(Some(configuration));
+    }
+    planned::add(&mut components, &kubernetes);
     components.sort_by_key(|component| component.name);
     let hidden_components = hidden::components(&components, &kubernetes, &files.refused());
     packages::add_versions(&mut components, files, &units);

@@ -66,6 +66,7 @@ pub fn collect_from(
         unread_cni_kubeconfigs: Vec::new(),
         kubelet_configuration,
         kubeadm_configuration,
+        kubeadm_given: files.source().given_configuration().map(str::to_owned),
         invalid_files,
         certificates: BTreeMap::new(),
         absent_files: Vec::new(),

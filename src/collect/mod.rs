@@ -18,6 +18,7 @@ pub mod network;
 pub mod own_cards;
 mod packages;
 pub mod paths;
+mod planned;
 pub mod probes;
 pub mod processes;
 pub mod runtimes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::card::{Card, Detect};
+use super::card::{Card, Detect, Phase};
 use super::card_set::{CardError, CardSet};
 use super::judge::judge;
 pub use super::options::{RuleSetting, Run, RunOptions};
@@ -17,7 +17,7 @@ use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, Moment, PatternError, ScanOptions, Scanner, TimelineFold};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
 use crate::rules::Context;
-use crate::source::{SourceError, SourceRef};
+use crate::source::{SingleSource, SourceError, SourceKind, SourceRef, WithConfiguration};
 
 /// Why there is no report at all.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum RunError {
     UnknownRule(String),
     #[error("--host-name {name} is for one host, and {hosts} are given")]
     HostName { name: String, hosts: usize },
+    /// A second kubeadm configuration.
+    #[error("{0} is a kubeadm configuration, and there is one already: kubeadm takes one")]
+    Configurations(String),
     #[error("{0}")]
     Patterns(String),
 }
@@ -185,16 +188,32 @@ fn patterns_error(errors: Vec<PatternError>) -> RunError {
 }
 
 /// The sources that open, and why the others do not: one bad path does not keep the rest of a cluster from being judged.
-/// An error when none opens.
+/// An error when none opens. Before a host is a node a kubeadm configuration is no host of its own, but what the others, or
+/// this host, are judged with.
 pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened>), RunError> {
-    if options.sources.is_empty() {
-        return Ok((vec![crate::source::open(None)?], Vec::new()));
+    let mut given: Option<(&str, Arc<SingleSource>)> = None;
+    let mut names = Vec::new();
+    for name in &options.sources {
+        match crate::source::kubeadm_configuration(name).filter(|_| options.phase == Some(Phase::Preflight)) {
+            Some(_) if given.is_some() => return Err(RunError::Configurations(name.clone())),
+            Some(file) => given = Some((name, Arc::new(file))),
+            None => names.push(name),
+        }
+    }
+    let with_given = |source: SourceRef| match &given {
+        Some((path, file)) if source.kind() != SourceKind::File => {
+            Arc::new(WithConfiguration::new(source, Arc::clone(file), path)) as SourceRef
+        }
+        _ => source,
+    };
+    if names.is_empty() {
+        return Ok((vec![with_given(crate::source::open(None)?)], Vec::new()));
     }
     let mut sources = Vec::new();
     let mut errors = Vec::new();
-    for name in &options.sources {
+    for name in names {
         match crate::source::open_all(Some(name)) {
-            Ok(opened) => sources.extend(opened),
+            Ok(opened) => sources.extend(opened.into_iter().map(with_given)),
             Err(error) => errors.push((name, error)),
         }
     }

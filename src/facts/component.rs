@@ -84,6 +84,8 @@ pub enum LayerKind {
     Unit,
     Script,
     ConfigFile,
+    /// What kubeadm is about to write, by the configuration that it will be given.
+    Planned,
 }
 
 /// One place that configures a component, with every flag it gives.
@@ -127,6 +129,11 @@ impl Component {
     pub fn assume_version(&mut self, version: &str) {
         self.installed = self.version.take();
         self.version = Some(Sourced::new(version.to_owned(), Origin::answer("--kubernetes-version")));
+    }
+
+    /// Whether nothing of it is there yet, and kubeadm is about to make it.
+    pub fn is_planned(&self) -> bool {
+        self.pid.is_none() && self.layers.iter().all(|layer| layer.kind == LayerKind::Planned)
     }
 
     /// The value in force: the last occurrence in the strongest layer that has the flag.

@@ -141,6 +141,7 @@ impl Host {
                 unread_cni_kubeconfigs: Vec::new(),
                 kubelet_configuration: unknown("kubelet configuration"),
                 kubeadm_configuration: Vec::new(),
+                kubeadm_given: None,
                 invalid_files: Vec::new(),
                 certificates: BTreeMap::new(),
                 absent_files: Vec::new(),

@@ -7,6 +7,7 @@ pub mod expected;
 pub mod filesystem;
 pub mod firewall;
 pub mod host;
+pub mod kubeadm;
 pub mod kubernetes;
 pub mod load_balancer;
 pub mod log;

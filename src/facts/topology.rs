@@ -82,6 +82,9 @@ impl Edge {
     }
 }
 
+/// The client of an edge that `kubeadm join` is going to dial.
+pub const KUBEADM: &str = "kubeadm join";
+
 /// Every edge of the cluster, in the order of its hosts.
 pub fn edges(cluster: &Cluster) -> Vec<Edge> {
     let mut edges = Vec::new();
@@ -99,6 +102,10 @@ pub fn edges(cluster: &Cluster) -> Vec<Edge> {
                     entry.tls_server_name.clone(),
                 );
             }
+        }
+        if let Some(endpoint) = host.kubernetes.kubeadm_plan().and_then(|plan| plan.discovery_endpoint()) {
+            let url = Sourced::new(format!("https://{}", endpoint.value), endpoint.origin.clone());
+            push(&mut edges, cluster, host, KUBEADM.to_owned(), &url, Service::Apiserver, None);
         }
         for component in &host.components {
             for (flag, service) in dialling_flags(component.name) {

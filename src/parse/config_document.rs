@@ -11,6 +11,9 @@ use crate::parse::yaml::{self, Document};
 /// Stands where a document holds a secret: that one is there is known, which one is not kept.
 pub const SECRET: &str = "<secret>";
 
+/// Stands where a document holds a bootstrap token that cannot be one.
+pub const MALFORMED_SECRET: &str = "<malformed secret>";
+
 /// The documents of a file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConfigDocuments {
@@ -51,7 +54,7 @@ pub fn parse(path: &str, text: &str) -> ConfigDocuments {
             values: values
                 .into_iter()
                 .map(|(key, (value, span))| {
-                    let value = if is_secret(&key) && !value.is_empty() { SECRET.to_owned() } else { value };
+                    let value = if is_secret(&key) && !value.is_empty() { stand_in(&key, &value) } else { value };
                     (key, sourced((value, span)))
                 })
                 .collect(),
@@ -69,6 +72,20 @@ pub fn parse(path: &str, text: &str) -> ConfigDocuments {
 fn is_secret(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
     matches!(name.as_str(), "token" | "tlsbootstraptoken" | "certificatekey" | "secret" | "password")
+}
+
+/// What is kept of a secret: that it is there, and of a bootstrap token whether it has the form of one.
+fn stand_in(path: &str, value: &str) -> String {
+    let is_token = path.to_ascii_lowercase().ends_with("token");
+    if is_token && !is_bootstrap_token(value) { MALFORMED_SECRET.to_owned() } else { SECRET.to_owned() }
+}
+
+/// `abcdef.0123456789abcdef`
+fn is_bootstrap_token(value: &str) -> bool {
+    let is_part = |part: &str, length| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    value.split_once('.').is_some_and(|(id, secret)| is_part(id, 6) && is_part(secret, 16))
 }
 
 /// The first line of a span, for a fault of a document as a whole.

@@ -113,7 +113,7 @@ pub fn starting_layers<'a>(host: &Host, component: &'a Component) -> Vec<&'a Lay
     let is_certain = |layer: &&Layer| match layer.kind {
         LayerKind::Manifest => true,
         LayerKind::Unit => unit_behind(host, layer).is_none_or(|unit| unit.enabled == Some(true)),
-        LayerKind::Script | LayerKind::ConfigFile | LayerKind::Process => false,
+        LayerKind::Script | LayerKind::ConfigFile | LayerKind::Process | LayerKind::Planned => false,
     };
     if layers.iter().any(is_certain) {
         layers.retain(|layer| is_certain(layer) || layer.kind == LayerKind::ConfigFile);
@@ -169,7 +169,7 @@ pub fn unit_to_restart<'a>(host: &'a Host, component: &Component, layer: &Layer)
             host.units.iter().find(runs)
         }
         LayerKind::ConfigFile => component.layers.iter().find_map(|layer| unit_behind(host, layer)),
-        LayerKind::Manifest | LayerKind::Process => None,
+        LayerKind::Manifest | LayerKind::Process | LayerKind::Planned => None,
     };
     unit.map(|unit| unit.name.as_str())
 }

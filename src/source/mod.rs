@@ -13,6 +13,7 @@ mod recording;
 mod single;
 pub mod sniff;
 mod tree;
+mod with_configuration;
 
 #[cfg(test)]
 mod tests;
@@ -24,12 +25,13 @@ pub use archive::{ArchiveSource, Stand};
 pub use bundle::BundleSource;
 pub use error::SourceError;
 pub use memory::MemorySource;
-pub use open::{archive_of, open, open_all, open_path};
+pub use open::{archive_of, kubeadm_configuration, open, open_all, open_path};
 pub use patient::{PatientReader, PatientSource};
 pub use recording::Recording;
 pub use single::SingleSource;
 pub use sniff::{FileIdentity, identify};
 pub use tree::FsSource;
+pub use with_configuration::WithConfiguration;
 
 use crate::origin::Unknown;
 
@@ -180,6 +182,11 @@ pub trait Source: Send + Sync {
 
     /// What was recorded beside files, of a bundle; of other archives when they were made, and what is wrong with them.
     fn recording(&self) -> Option<&Recording> {
+        None
+    }
+
+    /// Where the kubeadm configuration is that the user gave for this host, beside what the host holds.
+    fn given_configuration(&self) -> Option<&str> {
         None
     }
 

@@ -104,6 +104,15 @@ fn is_host(path: &Path) -> Result<bool, SourceError> {
     Ok(has(&entries, &ROOT_DIRECTORIES) && !(has_others && folder::holds_files(&source)))
 }
 
+/// The file, when it is one that kubeadm is given with `--config`. Standard input is never taken for one: it can be read only once.
+pub fn kubeadm_configuration(argument: &str) -> Option<SingleSource> {
+    let path = Path::new(argument);
+    if argument == "-" || path.is_dir() {
+        return None;
+    }
+    SingleSource::file(path).ok().filter(|file| file.identity() == FileIdentity::KubeadmConfig)
+}
+
 /// The file, when it is an archive by its beginning.
 pub fn archive_of(path: &Path) -> Result<Option<std::fs::File>, SourceError> {
     use std::io::{Read, Seek, SeekFrom};

@@ -83,8 +83,13 @@ fn report(said: &Said) -> Result<Report> {
 
 /// `k8sdoctor check` on the live host.
 pub fn live(host: &Host) -> Result<Report> {
-    report(&host.run(&["k8sdoctor", "check", "--no-config", "--format", "json"], LIMIT)?)
-        .with_context(|| format!("check on {}", host.name))
+    live_with(host, &[])
+}
+
+/// `k8sdoctor check` on the live host with more words.
+pub fn live_with(host: &Host, words: &[&str]) -> Result<Report> {
+    let all = [&["k8sdoctor", "check", "--no-config", "--format", "json"], words].concat();
+    report(&host.run(&all, LIMIT)?).with_context(|| format!("check on {}", host.name))
 }
 
 /// `k8sdoctor check` on each of the hosts, in their order.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{Said, children, eventually, said, signal};
-use crate::place::GROUP;
+use crate::place::group;
 
 /// The bridge that the hosts hang on, in the cluster's network namespace.
 pub const BRIDGE: &str = "br0";
@@ -109,7 +109,7 @@ impl Host {
         ] {
             command.arg(format!("--bind{}={}:{inside}", if read_only { "-ro" } else { "" }, outside.display()));
         }
-        command.env("GROUP", GROUP).env("NAME", plan.name).env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1");
+        command.env("GROUP", group()).env("NAME", plan.name).env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1");
         command.stdin(Stdio::null()).stdout(console.try_clone()?).stderr(console);
         let child = command.spawn().context("systemd-nspawn")?;
         // Its end is watched by its number; a process that nobody waits for stays in the table until the keeper ends.

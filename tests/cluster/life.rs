@@ -168,7 +168,7 @@ fn restart(name: &str) -> String {
 }
 
 /// `<ADDRESS>`: what the reader has to know better.
-fn placeholder(command: &str) -> Option<&str> {
+pub fn placeholder(command: &str) -> Option<&str> {
     let start = command.match_indices('<').map(|(at, _)| at);
     let words = start.filter_map(|at| {
         let rest = command.get(at + 1..)?;

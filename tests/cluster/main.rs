@@ -5,6 +5,7 @@
 //!     cargo test --test cluster -- run [--shape SHAPE] [--short] [FAULT...]
 //!     cargo test --test cluster -- fault NAME...       one fault, in the cluster that `up` keeps or in one of its own
 //!     cargo test --test cluster -- silence [--shape SHAPE] [--minutes N]   no false alarm on a healthy one
+//!     cargo test --test cluster -- preflight [FAULT...]   before a cluster exists: beside kubeadm's own preflight
 //!     cargo test --test cluster -- list | build | down
 //!     cargo test --test cluster -- up [--shape SHAPE]  keeps a cluster until it is interrupted
 //!     cargo test --test cluster -- in HOST COMMAND...  on a host of the cluster that `up` keeps
@@ -26,6 +27,7 @@ mod fault;
 mod host;
 mod life;
 mod place;
+mod preflight;
 mod results;
 mod shape;
 mod silence;
@@ -46,7 +48,7 @@ use crate::shape::{Cluster, Shape};
 /// Set for the process that keeps the cluster, inside its namespaces.
 const INSIDE: &str = "K8SDOCTOR_CLUSTER_INSIDE";
 
-const WORDS: [&str; 8] = ["run", "fault", "silence", "list", "build", "up", "in", "down"];
+const WORDS: [&str; 9] = ["run", "fault", "silence", "preflight", "list", "build", "up", "in", "down"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -179,6 +181,9 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
         return Ok(true);
     }
     place.sweep()?;
+    if word == "preflight" {
+        return inside(&place, word, words, Shape::Stacked);
+    }
     let mut good = true;
     for shape in &asked.shapes {
         if ["run", "fault"].contains(&word) && asked.faults(*shape)?.is_empty() {
@@ -220,6 +225,9 @@ fn inside(place: &Place, word: &str, words: &[String], shape: Shape) -> Result<b
 fn keep(place: &Place, word: &str, asked: &Asked) -> Result<bool> {
     let shape = *asked.shapes.last().context("no shape")?;
     let built = build::all(place, shape.version())?;
+    if word == "preflight" {
+        return preflight::run(place, &built, &asked.names);
+    }
     let mut watch = None;
     let cluster = Cluster::up(shape, &built, place, |cluster| {
         watch = (word == "silence").then(|| silence::Watch::start(cluster));

@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{is_alive, signal};
 
-/// What the control groups of the hosts are called, in every hierarchy.
-pub const GROUP: &str = "k8sdoctor-cluster";
+/// What the control groups of the hosts are called, in every hierarchy: another cache's hosts are not these.
+pub fn group() -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(Place::find().cache.as_os_str().as_encoded_bytes());
+    format!("k8sdoctor-cluster-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+}
 
 /// The cache folder: what was built stays, `run` holds what a running cluster writes.
 #[derive(Debug, Clone)]
@@ -123,7 +127,7 @@ impl Place {
 fn groups() -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-    hierarchies.chain([root.to_owned()]).map(|folder| folder.join(GROUP)).filter(|group| group.is_dir()).collect()
+    hierarchies.chain([root.to_owned()]).map(|folder| folder.join(group())).filter(|group| group.is_dir()).collect()
 }
 
 fn subgroups(group: &Path) -> Vec<PathBuf> {

@@ -16,13 +16,17 @@ const ENDINGS: &[&str] = &[".yaml", ".yml", ".json", ".conf"];
 const SIZE_LIMIT: u64 = 1 << 20;
 const FILE_LIMIT: usize = 100;
 
-/// Every document of the files that hold one of kubeadm's.
+/// Every document of the file that the user gave, else of the files that hold one of kubeadm's.
 pub(super) fn collect(
     files: &Files,
     problems: &Problems,
     invalid_files: &mut Vec<(Origin, String)>,
 ) -> Vec<ConfigDocument> {
     let mut found = Vec::new();
+    if let Some(path) = files.source().given_configuration() {
+        read(files, problems, path, invalid_files, &mut found);
+        return found;
+    }
     for (directory, prefix) in PLACES {
         // A directory that may not be listed is told with everything that was refused.
         let Ok(entries) = files.list(directory) else { continue };
@@ -33,29 +37,37 @@ pub(super) fn collect(
                 && ENDINGS.iter().any(|ending| entry.name.ends_with(ending))
         });
         for entry in wanted.take(FILE_LIMIT) {
-            let path = format!("{directory}/{}", entry.name);
-            let small = files
-                .metadata(&path)
-                .is_ok_and(|metadata| metadata.kind == FileKind::File && metadata.size <= SIZE_LIMIT);
-            if !small {
-                continue;
-            }
-            let Ok(file) = files.text(&path) else { continue };
-            let path = &*file.path;
-            if !file.text.contains("kubeadm.k8s.io/") {
-                continue;
-            }
-            let parsed = config_document::parse(path, &file.text);
-            let kubeadms = |document: &ConfigDocument| document.api_version.value.starts_with("kubeadm.k8s.io/");
-            // One that does not parse up to its kind is kubeadm's all the same.
-            let is_broken = !parsed.invalid.is_empty()
-                && file.text.lines().any(|line| line.starts_with("apiVersion: kubeadm.k8s.io/"));
-            if is_broken || parsed.documents.iter().any(kubeadms) {
-                problems.add_parsed(path, parsed.problems);
-                note_invalid(problems, path, parsed.invalid, invalid_files);
-                found.extend(parsed.documents);
-            }
+            read(files, problems, &format!("{directory}/{}", entry.name), invalid_files, &mut found);
         }
     }
     found
+}
+
+fn read(
+    files: &Files,
+    problems: &Problems,
+    path: &str,
+    invalid_files: &mut Vec<(Origin, String)>,
+    found: &mut Vec<ConfigDocument>,
+) {
+    let small =
+        files.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::File && metadata.size <= SIZE_LIMIT);
+    if !small {
+        return;
+    }
+    let Ok(file) = files.text(path) else { return };
+    let path = &*file.path;
+    if !file.text.contains("kubeadm.k8s.io/") {
+        return;
+    }
+    let parsed = config_document::parse(path, &file.text);
+    let kubeadms = |document: &ConfigDocument| document.api_version.value.starts_with("kubeadm.k8s.io/");
+    // One that does not parse up to its kind is kubeadm's all the same.
+    let is_broken =
+        !parsed.invalid.is_empty() && file.text.lines().any(|line| line.starts_with("apiVersion: kubeadm.k8s.io/"));
+    if is_broken || parsed.documents.iter().any(kubeadms) {
+        problems.add_parsed(path, parsed.problems);
+        note_invalid(problems, path, parsed.invalid, invalid_files);
+        found.extend(parsed.documents);
+    }
 }

@@ -52,7 +52,11 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let meant = flag == ADVERTISE_FLAG && is_meant(context.cluster, host, address);
             if network.owns(address) || may_bind || meant {
                 verdict.pass();
-            } else if flag == ADVERTISE_FLAG && !is_another_hosts(context.cluster, host, address) {
+            } else if flag == ADVERTISE_FLAG
+                // What kubeadm is about to set up listens on it, etcd too.
+                && layer.kind != LayerKind::Planned
+                && !is_another_hosts(context.cluster, host, address)
+            {
                 verdict.unknown(Unknown::new(
                     format!("--advertise-address={address}"),
                     "no host that was given has it: it may be translated on the way, virtual, or another master's",

@@ -5,6 +5,7 @@ use super::settings::{is_proxy, members, others};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
+use crate::origin::Origin;
 use crate::report::Confidence;
 use crate::rules::support::{file_of, is_running, starting_layers, unit_to_restart};
 use crate::rules::{Context, Detector, Judge, edit};
@@ -14,6 +15,9 @@ pub(super) const DETECTOR: Detector =
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| !is_proxy(etcd)) else { return };
+    if etcd.is_planned() {
+        return judge_left(host, etcd, verdict);
+    }
     let own = members(etcd);
     // A list of one, or none, starts a cluster of its own.
     if own.len() < 2 {
@@ -61,4 +65,23 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         draft = draft.at(&other.name, &its.origin, format!("{} has its data", other.name));
     }
     verdict.fail(if running.is_none() { draft.confidence(Confidence::Medium) } else { draft });
+}
+
+/// The data of an earlier member where kubeadm is about to start a new one: it refuses, and etcd would take them for its own.
+fn judge_left(host: &Host, etcd: &Component, verdict: &mut Verdict) {
+    let Some(directory) = etcd.flag_in_file("data-dir") else { return };
+    let Some(holds) = host.etcd_data.get(&directory.value).and_then(|holds| verdict.known(holds)) else { return };
+    if !*holds {
+        return verdict.pass();
+    }
+    let member = Origin::file(format!("{}/member", directory.value), None);
+    verdict.fail(
+        Draft::new()
+            .subject(&directory.value)
+            .message("left")
+            .value("preflight", "true")
+            .value("directory", edit::quoted(&directory.value))
+            .at(&host.name, &member, "an earlier member's data")
+            .at(&host.name, &directory.origin, format!("kubeadm is to start a new member in {}", directory.value)),
+    );
 }

@@ -66,6 +66,16 @@ fn names(host: &Host) -> BTreeMap<String, Use> {
             add_url(&mut names, component, server);
         }
     }
+    if let Some(plan) = host.kubernetes.kubeadm_plan() {
+        for endpoint in [plan.endpoint(), plan.discovery_endpoint()].into_iter().flatten() {
+            // Every node's kubelet is going to dial it; of one without a port the whole is the name.
+            let name = endpoint.value.rsplit_once(':').map_or(endpoint.value.as_str(), |(name, _)| name);
+            if is_name(name) {
+                let used = Use { origin: endpoint.origin.clone(), dialled_by: Some(ComponentName::Kubelet) };
+                names.entry(name.to_ascii_lowercase()).or_insert(used);
+            }
+        }
+    }
     if let Some(kubelet) = host.component(ComponentName::Kubelet)
         && host.name != host.source
     {

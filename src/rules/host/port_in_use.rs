@@ -43,10 +43,10 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
 }
 
-/// A manifest, or a unit that is enabled.
+/// A manifest, a unit that is enabled, or kubeadm's plan.
 fn would_start(host: &Host, component: &Component) -> bool {
     component.layers.iter().any(|layer| match layer.kind {
-        LayerKind::Manifest => true,
+        LayerKind::Manifest | LayerKind::Planned => true,
         LayerKind::Unit => unit_behind(host, layer).is_some_and(|unit| unit.enabled == Some(true)),
         _ => false,
     })

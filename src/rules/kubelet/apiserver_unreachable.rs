@@ -4,7 +4,7 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
-use crate::facts::topology::{Edge, Service, edges};
+use crate::facts::topology::{Edge, KUBEADM, Service, edges};
 use crate::rules::load_balancer::{before_apiservers, is_dialled_rightly, listen_port, missed_dials};
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
@@ -30,6 +30,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         match reach::reach(host, &url) {
             Some(Reach::Fails(reason)) => match not_running::just_booted(host) {
                 Some(unknown) => verdict.unknown(unknown),
+                None if edge.client == KUBEADM => verdict.fail(
+                    reach::draft(host, edge, &url, &reason).message("join").maybe_value("join", edge.url.origin.path()),
+                ),
                 None => verdict.fail(reach::draft(host, edge, &url, &reason)),
             },
             Some(Reach::Answers) => verdict.pass(),
@@ -71,6 +74,9 @@ fn judge_port(context: &Context<'_>, host: &Host, kubelet: &Component, verdict: 
 fn is_kubelets(edge: &Edge, kubelet: &Component) -> bool {
     if edge.service != Service::Apiserver {
         return false;
+    }
+    if edge.client == KUBEADM {
+        return true;
     }
     match kubelet.flag("kubeconfig") {
         Some(kubeconfig) if edge.client == kubeconfig.value => true,

@@ -87,7 +87,9 @@ fn judge_answer(host: &Host, kubelet: &Component, verdict: &mut Verdict) -> bool
     // A socket without a process behind it is told by the process; here it is what nothing explains so far.
     let is_gone = why.contains("no such socket") || why.contains("connection refused");
     let runs = chosen(host, kubelet).and_then(|chosen| is_running(host, chosen.runtime));
-    if !is_gone || kubelet.pid.is_none() || socket.contains("dockershim") || runs == Some(false) {
+    // kubeadm asks it before there is a kubelet.
+    let is_asked = kubelet.pid.is_some() || host.kubernetes.kubeadm_plan().is_some();
+    if !is_gone || !is_asked || socket.contains("dockershim") || runs == Some(false) {
         return false;
     }
     if let Some(unknown) = not_running::just_booted(host) {

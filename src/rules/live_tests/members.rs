@@ -159,8 +159,5 @@ fn members_that_are_gone() {
     }
     let judgement = judged(rule, told(member("a3", "m3", "10.0.0.3"), &two, TimedOut));
     let finding = only(&judgement);
-    assert!(
-        finding.fix.as_ref().unwrap().lines().any(|line| line.ends_with("member remove a3")),
-        "{finding:#?}"
-    );
+    assert!(finding.fix.as_ref().unwrap().lines().any(|line| line.ends_with("member remove a3")), "{finding:#?}");
 }

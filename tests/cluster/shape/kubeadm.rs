@@ -135,7 +135,7 @@ pub fn cluster(cluster: &Cluster, hosts: &[(&'static str, u8)], configuration: &
 }
 
 /// `kubeadm init` with a configuration, and what to join with.
-fn init(host: &Host, configuration: &str) -> Result<Join> {
+pub fn init(host: &Host, configuration: &str) -> Result<Join> {
     say(&format!("kubeadm init on {}", host.name));
     host.write("/root/kubeadm.yaml", configuration)?;
     let said = host.ok_within(
@@ -150,9 +150,9 @@ fn init(host: &Host, configuration: &str) -> Result<Join> {
 }
 
 /// The commands that kubeadm gave.
-struct Join {
+pub struct Join {
     control_plane: String,
-    worker: String,
+    pub worker: String,
 }
 
 impl Join {

@@ -1,7 +1,7 @@
 //! The clusters: which hosts there are and how they become a cluster.
 
 mod external;
-mod kubeadm;
+pub mod kubeadm;
 mod stacked;
 
 use std::net::Ipv4Addr;
@@ -236,7 +236,7 @@ impl Cluster {
 }
 
 /// The bridge and the name server, in this process' network namespace.
-fn network() -> Result<()> {
+pub fn network() -> Result<()> {
     let script = format!(
         "ip link set lo up
          ip link add {BRIDGE} type bridge

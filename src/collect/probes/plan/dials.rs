@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, split_items};
+use crate::facts::kubeadm::KubeadmPlan;
 use crate::facts::kubernetes::Kubeconfig;
 use crate::facts::load_balancer::{Proxy, ProxyLayer};
 use crate::origin::Sourced;
@@ -39,11 +40,15 @@ pub fn add(host: &Host, plan: &mut Plan) {
             }
         }
     }
-    if let Some(etcd) = host.component(ComponentName::Etcd) {
+    // What is not there yet serves nothing; who holds its port is known without asking.
+    if let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| !etcd.is_planned()) {
         add_etcd(etcd, plan);
     }
-    if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {
+    if let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|apiserver| !apiserver.is_planned()) {
         add_apiserver(apiserver, plan);
+    }
+    if let Some(kubeadm) = host.kubernetes.kubeadm_plan() {
+        add_planned(&kubeadm, plan);
     }
     if let Some(kubelet) = host.component(ComponentName::Kubelet) {
         add_kubelet(kubelet, plan);
@@ -134,6 +139,20 @@ fn add_etcd(etcd: &Component, plan: &mut Plan) {
                 plan.dial(&endpoint, None, true, written(etcd, "initial-cluster", &member));
             }
         }
+    }
+}
+
+/// Where `kubeadm join` asks for the cluster, and the name by which every node is going to dial it. Before the first master
+/// nobody need answer there.
+fn add_planned(kubeadm: &KubeadmPlan<'_>, plan: &mut Plan) {
+    if let Some(endpoint) = kubeadm.discovery_endpoint()
+        && let Some(target) = Endpoint::of_address(&endpoint.value, true)
+    {
+        plan.dial(&target, None, false, format!("kubeadm join ({})", endpoint.origin));
+    }
+    if let Some(endpoint) = kubeadm.endpoint() {
+        let name = endpoint.value.rsplit_once(':').map_or(endpoint.value.as_str(), |(name, _)| name);
+        plan.names.insert(name.to_owned());
     }
 }
 

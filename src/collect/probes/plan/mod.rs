@@ -120,7 +120,8 @@ impl Plan {
             ..Plan::default()
         };
         dials::add(host, &mut plan);
-        plan.names = plan.dials.iter().map(|dial| dial.host.clone()).filter(|name| is_name(name)).collect();
+        plan.names.extend(plan.dials.iter().map(|dial| dial.host.clone()));
+        plan.names.retain(|name| is_name(name));
         if is_name(&host.name) {
             plan.names.insert(host.name.clone());
         }

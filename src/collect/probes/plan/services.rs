@@ -130,7 +130,7 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
             }
         }
     }
-    if let Some(apiserver) = host.component(ComponentName::KubeApiserver) {
+    if let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|apiserver| !apiserver.is_planned()) {
         for (endpoint, _) in apiserver_endpoints(apiserver) {
             ask(endpoint, None);
         }
