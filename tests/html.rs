@@ -165,6 +165,10 @@ fn hostile() -> (Report, Topology) {
         confidence: Confidence::High,
         consequence_of: None,
         values: [(text(), text())].into(),
+        suppressed: None,
+    };
+    let follower = Finding {
+        consequence_of: Some(0),
         suppressed: Some(Suppression {
             kind: SuppressionKind::Waiver,
             reason: text(),
@@ -172,8 +176,8 @@ fn hostile() -> (Report, Topology) {
             until: Some(text()),
             place: text(),
         }),
+        ..finding.clone()
     };
-    let follower = Finding { consequence_of: Some(0), ..finding.clone() };
     let report = Report {
         at: text(),
         hosts: vec![HostSummary {
