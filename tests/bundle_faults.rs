@@ -239,7 +239,7 @@ fn memory_does_not_grow_with_the_logs() {
     const LIMIT: u64 = 64 << 10;
     let directory = tempfile::tempdir().expect("a directory");
     // Beyond the limit, in one log and in several.
-    let tree = big_tree(directory.path(), 80);
+    let tree = big_tree(directory.path(), 40);
     for name in ["kubelet.log", "containerd.log"] {
         fs::copy(tree.join("var/log/messages"), tree.join("var/log").join(name)).expect("a copy");
     }

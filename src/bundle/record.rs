@@ -74,7 +74,7 @@ pub enum CollectError {
 
 /// Records the host behind `source` into a new file at `path`, which replaces an old one only when it is whole.
 pub fn to_file(source: SourceRef, path: &Path, options: &CollectOptions) -> Result<Summary, CollectError> {
-    let keeps_old = std::fs::symlink_metadata(path).is_ok();
+    let keeps_old = path.exists();
     let failed = |error: std::io::Error| CollectError::Write {
         path: path.display().to_string(),
         why: why(&error, path),
@@ -109,7 +109,7 @@ pub fn to_writer<W: Write + Send + 'static>(
     let patience = (options.timeout / 10).clamp(LEAST_PATIENCE, MOST_PATIENCE);
     let root = match source.kind() {
         SourceKind::Live => Some("/".to_owned()),
-        SourceKind::Tree => std::fs::canonicalize(source.label()).ok().map(|root| root.display().to_string()),
+        SourceKind::Tree => Some(source.label().to_owned()),
         _ => None,
     };
     let patient = Arc::new(PatientSource::new(source, root.as_deref(), patience));

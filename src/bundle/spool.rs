@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 
 /// Bytes that are kept in memory; a bundle without large logs fits.
-const MEMORY: usize = 32 << 20;
+const MEMORY: usize = 12 << 20;
 
 /// A place for content, written once and then read from anywhere.
 #[derive(Debug, Default)]

@@ -236,14 +236,19 @@ fn is_worth(mark: &Mark, lines: &mut Lines<'_>, start: usize) -> bool {
 
 /// Whether the name around `word` is a secret's, and its value follows or may follow.
 fn is_name_of_secret(line: &[u8], word: usize) -> bool {
+    let (start, end) = value::name_around(line, word);
+    let next = line.get(end).copied().unwrap_or(b'\n');
+    // `secret/default`, `token(`: nothing follows such a name, unless it is a flag.
+    let ends = next.is_ascii_whitespace() || b"\"'\\,;:=}\0".contains(&next);
+    if !ends && line.get(start) != Some(&b'-') {
+        return false;
+    }
     let mut hits = Vec::new();
     let (_, after) = value::find(line, word, &mut hits);
     if !hits.is_empty() || after != After::Nothing {
         return true;
     }
-    let (start, end) = value::name_around(line, word);
     // What follows a name that is a value itself, or heads a column.
-    let next = line.get(end).copied().unwrap_or(b'\n');
     if !(next.is_ascii_whitespace() || b"\"'\\,;}".contains(&next)) {
         return false;
     }

@@ -149,30 +149,55 @@ const HARMLESS: &[&str] = &[
     "helper",
 ];
 
+/// Last letters of [`ENDINGS`] and of what else makes a name a secret's: most names end otherwise.
+const LAST: [bool; 256] = {
+    let mut last = [false; 256];
+    let mut at = 0;
+    while at < ENDINGS.len() {
+        let ending = ENDINGS[at].as_bytes();
+        last[ending[ending.len() - 1] as usize] = true;
+        at += 1;
+    }
+    // pass, auth, sig
+    last[b's' as usize] = true;
+    last[b'h' as usize] = true;
+    last[b'g' as usize] = true;
+    last
+};
+
 /// Whether what stands under the name (as written, with `-`, `_`, `.` in it) is a secret.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let lower = name.to_ascii_lowercase();
-    let plain: String = lower.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let stem = plain.trim_end_matches(|c: char| c.is_ascii_digit());
-    // A name that keeps clusters apart, by etcd's own description.
-    if stem.ends_with("clustertoken") && stem.contains("initial") {
-        return false;
+    let mut plain = Vec::with_capacity(name.len());
+    plain.extend(name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()));
+    let digits = plain.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let stem = plain.get(..plain.len() - digits).unwrap_or_default();
+    let ends = |ending: &str| stem.ends_with(ending.as_bytes());
+    let Some(last) = stem.last() else { return false };
+    if LAST.get(usize::from(*last)) == Some(&true) {
+        // A name that keeps clusters apart, by etcd's own description.
+        if ends("clustertoken") && memchr::memmem::find(stem, b"initial").is_some() {
+            return false;
+        }
+        // nginx: where a request is passed to.
+        let is_proxy = |to: &str| stem.strip_suffix(b"pass") == Some(to.as_bytes());
+        if ["proxy", "fastcgi", "uwsgi", "scgi", "grpc", "memcached"].into_iter().any(is_proxy) {
+            return false;
+        }
+        if matches!(stem, b"pass" | b"auth" | b"sig" | b"pwd" | b"psk") || name.ends_with("Pass") {
+            return true;
+        }
+        let as_written = |ending: &str| {
+            let at = name.len().checked_sub(ending.len());
+            at.and_then(|at| name.as_bytes().get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(ending.as_bytes()))
+        };
+        if ["_pass", "-pass", ".pass", "_auth"].into_iter().any(as_written) || ENDINGS.iter().any(|ending| ends(ending))
+        {
+            return true;
+        }
     }
-    // nginx: where a request is passed to.
-    if ["proxy", "fastcgi", "uwsgi", "scgi", "grpc", "memcached"].iter().any(|to| stem == format!("{to}pass")) {
-        return false;
-    }
-    if matches!(stem, "pass" | "auth" | "sig" | "pwd" | "psk") || lower.ends_with("_pass") || lower.ends_with("-pass") {
-        return true;
-    }
-    if lower.ends_with("_auth") || lower.ends_with(".pass") || name.ends_with("Pass") {
-        return true;
-    }
-    if ENDINGS.iter().any(|ending| stem.ends_with(ending)) {
-        return true;
-    }
-    (plain.contains("password") || plain.contains("passwd")) && !HARMLESS.iter().any(|ending| stem.ends_with(ending))
+    ["password", "passwd"].iter().any(|word| memchr::memmem::find(&plain, word.as_bytes()).is_some())
+        && !HARMLESS.iter().any(|ending| ends(ending))
 }
 
 /// Whether the name is a password's, after which prose does not follow.

@@ -404,8 +404,7 @@ mod tests {
         "-----END RSA PRIVATE KEY-----",
         "ca LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVBCi0tLS0tRU5EIFJTQSBQUklWQVRFIEtFWS0tLS0tCg==",
         "enc cGFzc3dvcmQ6IGh1bnRlcjIyMjIK",
-        "token,user,uid",
-        "hunter2222,bob,17",
+        "token,user,uid\nhunter2222,bob,17",
         "hunter2222hunter1,admin,10,\"system:masters\"",
     ];
 

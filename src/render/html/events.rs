@@ -1,6 +1,8 @@
 //! What the logs of all hosts tell, by time: every message that a rule knows and every start of a program, each on a common
 //! axis. What is a finding leads there; what a card calls normal is dim.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::axis::{Axis, ROWS, bar, left_out, time};
@@ -29,7 +31,15 @@ struct Row<'a> {
 
 /// Draws them; nothing when none has a time.
 pub(super) fn render(events: &[Event], report: &Report, words: Words, page: &mut Markup) -> bool {
-    let mut rows: Vec<Row<'_>> = events.iter().filter_map(|event| of_event(event, report, words)).collect();
+    let place = |event: &Event| (event.host.clone(), event.line.path.clone(), event.line.line);
+    let counting = events.iter().filter(|event| matches!(event.kind, EventKind::Message { counts: true, .. }));
+    let counting: BTreeSet<_> = counting.map(place).collect();
+    // A line that tells of what is wrong is not shown once more as what another rule takes for normal.
+    let is_shown = |event: &&Event| {
+        !matches!(event.kind, EventKind::Message { counts: false, .. }) || !counting.contains(&place(event))
+    };
+    let shown = events.iter().filter(is_shown);
+    let mut rows: Vec<Row<'_>> = shown.filter_map(|event| of_event(event, report, words)).collect();
     if events.is_empty() {
         rows = of_findings(report);
     }
