@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::facts::certificates::CertificateFile;
@@ -85,8 +84,6 @@ pub struct KubeconfigUser {
     pub client_key_data: Option<CertificateFile>,
     /// Whether a token stands there; never the token.
     pub has_token: bool,
-    /// When the token ends by itself, of a signed one that says so.
-    pub token_expires: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

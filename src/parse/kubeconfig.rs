@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-
 use crate::facts::certificates::CertificateFile;
 use crate::facts::kubernetes::{Kubeconfig, KubeconfigCluster, KubeconfigContext, KubeconfigUser};
 use crate::origin::{Origin, Sourced};
@@ -113,17 +111,8 @@ impl Reader {
             client_key: self.sourced(user, "client-key"),
             client_key_data: self.embedded(user, "client-key-data"),
             has_token: user.is_some_and(|user| text_of(user, "token").is_some()),
-            token_expires: user.and_then(|user| text_of(user, "token")).as_deref().and_then(token_end),
         }
     }
-}
-
-/// The claim `exp` of a JSON web token; none for tokens of other kinds and for those without an end.
-fn token_end(token: &str) -> Option<jiff::Timestamp> {
-    let payload = token.split('.').nth(1)?;
-    let bytes = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let claims: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    jiff::Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()
 }
 
 #[cfg(test)]

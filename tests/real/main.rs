@@ -13,7 +13,6 @@ mod balancers;
 mod certificates;
 mod cgroups;
 mod default_route;
-mod docker_stopped;
 mod endpoints;
 mod etcd_address;
 mod etcd_answers;

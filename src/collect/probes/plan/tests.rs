@@ -58,7 +58,6 @@ fn kubeconfig(path: &str, server: &str, embedded: bool) -> Kubeconfig {
             client_key: (!embedded).then(|| sourced("/abs/client.pem", path)),
             client_key_data: embedded.then(data),
             has_token: true,
-            token_expires: None,
         }],
         contexts: vec![KubeconfigContext { name: "c".to_owned(), cluster: "k".to_owned(), user: "u".to_owned() }],
         mode: None,
