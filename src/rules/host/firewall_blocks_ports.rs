@@ -10,20 +10,11 @@ use crate::facts::log::LogHit;
 use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::support::{in_words, owners};
-use crate::rules::{Context, Detector, Judge, not_running};
+use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
 pub(super) const DETECTOR: Detector =
-    Detector { id: "host-firewall-blocks-ports", judge: Judge::Cluster(judge), refine: None };
+    Detector { id: "host-firewall-blocks-ports", judge: Judge::Cluster(judge), refine: Some(refine) };
 
-/// Rules whose messages say what was dialled, and how it failed.
-const DIALLING: [&str; 6] = [
-    "etcd-endpoint-unreachable",
-    "etcd-peer-network-unstable",
-    "etcd-not-running",
-    "apiserver-etcd-unreachable",
-    "apiserver-kubelet-unreachable",
-    "kubelet-apiserver-unreachable",
-];
 /// What a packet filter makes of connect(): silence, or an ICMP rejection.
 const FILTERED: [&str; 2] = ["i/o timeout", "connect: no route to host"];
 
@@ -31,7 +22,7 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     // Who was dialled in vain: the address and how, with the hosts and lines that say so.
     let mut dialled: BTreeMap<(SocketAddr, &'static str), Vec<(&Host, &LogHit)>> = BTreeMap::new();
     for client in &context.cluster.hosts {
-        for hit in client.logs.hits.iter().filter(|hit| DIALLING.contains(&hit.rule.as_str())) {
+        for hit in client.logs.hits.iter().filter(|hit| is_dial(hit)) {
             let Some(line) = hit.lines.last().filter(|_| hit.ongoing != Some(false)) else { continue };
             if let Some(failed) = failed_dial(&line.text) {
                 dialled.entry(failed).or_default().push((client, hit));
@@ -61,6 +52,15 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         }
         verdict.fail(draft);
     }
+}
+
+fn is_dial(hit: &LogHit) -> bool {
+    hit.rule == DETECTOR.id && hit.captures.contains_key("target")
+}
+
+/// That a dial failed is no filter's doing by itself: what the hosts' sockets say of it is judged above.
+fn refine(_: &Context<'_>, _: &Host, hit: &LogHit) -> Refined {
+    if is_dial(hit) { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }
 
 fn log_evidence(client: &Host, hit: &LogHit) -> Evidence {
