@@ -83,7 +83,7 @@ fn failed_dial(text: &str) -> Option<(SocketAddr, &'static str)> {
 /// Whether a process that is not stopped listens there, on an interface that is up.
 fn is_served(host: &Host, target: SocketAddr) -> bool {
     let Ok(network) = &host.network else { return false };
-    if network.interface_of(target.ip()).is_none_or(|interface| interface.up == Some(false)) {
+    if network.interface_of(target.ip()).is_some_and(|interface| interface.up == Some(false)) {
         return false;
     }
     network.listeners.iter().flatten().any(|listener| {
