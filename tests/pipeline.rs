@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a pipeline's folder is made, and what it wrote is read")]
 
 mod fixtures;
+#[allow(dead_code, reason = "what is expected of each case is for the test of the clusters")]
 mod overlay;
 
 use std::io::Write;
