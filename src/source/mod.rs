@@ -10,6 +10,7 @@ mod memory;
 mod open;
 mod recording;
 mod single;
+mod silent_mounts;
 pub mod sniff;
 mod tree;
 mod with_configuration;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::fault::{Fault, Mend};
 use self::kubeadm::Verdict;
-use self::lab::Lab;
+pub use self::lab::Lab;
 use self::table::Row;
 use crate::build::Built;
 use crate::command::say;
@@ -116,7 +116,9 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
     match roots.split_first() {
         Some((first, others)) if Some(&first.rule) == fault.rule.as_ref() => {
             row.said = Some(first.line());
-            let all = format!("{} {}", first.title, first.fix.as_ref().map_or(String::new(), |fix| fix.commands.join(" ")));
+            let fix_commands = first.fix.as_ref().map_or(String::new(), |fix| fix.commands.join(" "));
+            let evidence: String = first.evidence.iter().map(ToString::to_string).collect();
+            let all = format!("{} {fix_commands} {evidence}", first.title);
             for value in fault.values.iter().filter(|value| !all.contains(*value)) {
                 row.problem(format!("{value} is not named"));
             }
