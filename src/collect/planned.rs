@@ -151,23 +151,17 @@ mod tests {
     #[test]
     fn what_kubeadm_is_about_to_make() {
         let init = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nlocalAPIEndpoint: {advertiseAddress: 10.0.0.1}\n";
-        let cluster = "---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.34.4\n";
-        let external = "etcd: {external: {endpoints: [\"https://10.0.0.8:2379\", \"https://10.0.0.9:2379\"], caFile: /ca}}\n";
+        let cluster =
+            "---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: v1.34.4\n";
+        let external =
+            "etcd: {external: {endpoints: [\"https://10.0.0.8:2379\", \"https://10.0.0.9:2379\"], caFile: /ca}}\n";
         let join = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {criSocket: \"unix:///run/x.sock\"}\n";
         let master = "controlPlane: {localAPIEndpoint: {bindPort: 7443}}\n";
-        let ports = [
-            "kube-controller-manager secure-port=10257",
-            "kube-scheduler secure-port=10259",
-        ];
+        let ports = ["kube-controller-manager secure-port=10257", "kube-scheduler secure-port=10259"];
         for (text, expected) in [
             (
                 format!("{init}{cluster}"),
-                vec![
-                    "etcd data-dir=/var/lib/etcd",
-                    "kube-apiserver advertise-address=10.0.0.1",
-                    ports[0],
-                    ports[1],
-                ],
+                vec!["etcd data-dir=/var/lib/etcd", "kube-apiserver advertise-address=10.0.0.1", ports[0], ports[1]],
             ),
             (
                 format!("{init}{cluster}{external}"),

@@ -13,7 +13,20 @@ const LIMIT: usize = 512;
 
 /// File systems whose answer comes from another machine or from a program.
 const DISTANT: [&str; 14] = [
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "9p", "afs", "gfs2", "ocfs2", "beegfs", "virtiofs",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "9p",
+    "afs",
+    "gfs2",
+    "ocfs2",
+    "beegfs",
+    "virtiofs",
 ];
 
 /// Mount points of which nothing below is touched.

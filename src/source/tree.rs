@@ -130,7 +130,8 @@ impl Source for FsSource {
         match &self.tree {
             Some(tree) => tree.metadata(path),
             None => {
-                let stat = rustix::fs::stat(absolute(self.answering(path)?)?).map_err(|errno| live_refusal(path, errno))?;
+                let stat =
+                    rustix::fs::stat(absolute(self.answering(path)?)?).map_err(|errno| live_refusal(path, errno))?;
                 Ok(handle::metadata_of(&stat))
             }
         }

@@ -4,6 +4,7 @@ mod apiserver;
 mod etcd;
 mod hosts;
 mod pki;
+mod preflight;
 
 use std::sync::Arc;
 

@@ -5,13 +5,15 @@ use super::pause_image_missing::normalized;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::kubeadm::{KubeadmPlan, REGISTRY};
+use crate::facts::log::LogHit;
 use crate::facts::probe::ConnectOutcome;
 use crate::origin::{Origin, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::in_words;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 
-pub(super) const DETECTOR: Detector = Detector { id: "image-pull-failed", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "image-pull-failed", judge: Judge::Host(judge), refine: Some(refine) };
 
 /// Images whose tag is the release; those of etcd, CoreDNS and the sandbox only kubeadm itself knows.
 const OF_RELEASE: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"];
@@ -35,7 +37,8 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let why = match &answer.outcome {
         ConnectOutcome::Connected => return verdict.pass(),
         _ if has_proxy(host) => {
-            return verdict.unknown(Unknown::new(&target, "a proxy is set for the container runtime, which was not asked"));
+            return verdict
+                .unknown(Unknown::new(&target, "a proxy is set for the container runtime, which was not asked"));
         }
         ConnectOutcome::Refused => "connection refused".to_owned(),
         ConnectOutcome::TimedOut => "it did not answer".to_owned(),
@@ -52,9 +55,33 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             .value("registry", target.split(':').next().unwrap_or_default())
             .value("why", &why)
             .at(&host.name, &origin.origin, format!("kubeadm takes its images from {repository}"))
-            .evidence(Evidence::new(EvidenceKind::Probe, &host.name, images_of, format!("has not {}", in_words(&missing))))
-            .evidence(Evidence::new(EvidenceKind::Probe, &host.name, Origin::answer(format!("dialling {target}")), why)),
+            .evidence(Evidence::new(
+                EvidenceKind::Probe,
+                &host.name,
+                images_of,
+                format!("has not {}", in_words(&missing)),
+            ))
+            .evidence(Evidence::new(
+                EvidenceKind::Probe,
+                &host.name,
+                Origin::answer(format!("dialling {target}")),
+                why,
+            )),
     );
+}
+
+/// An image that the runtime has now was fetched since: the message is of before.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let Some(image) = hit.captures.get("image") else { return Refined::Keep(Vec::new()) };
+    let Some(Ok(images)) = host.probes.cri.as_ref().and_then(|cri| Some(cri.as_ref().ok()?.images.as_ref())) else {
+        return Refined::Keep(Vec::new());
+    };
+    // Some messages name the repository's last part alone.
+    let wanted = normalized(image);
+    let part = format!("/{image}");
+    let is_there =
+        images.iter().any(|known| normalized(known) == wanted || image.contains(':') && known.ends_with(&part));
+    if is_there { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }
 
 /// `registry.k8s.io:443`

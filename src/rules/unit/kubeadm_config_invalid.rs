@@ -126,12 +126,14 @@ fn refusal(path: &str, value: &str) -> Option<&'static str> {
         "kubernetesVersion" => {
             is_bad(is_release(value), "is no release: three numbers as in v1.34.4, or a channel as stable-1.34")
         }
-        "discovery.bootstrapToken.token" | "discovery.tlsBootstrapToken" => {
-            is_bad(value != MALFORMED_SECRET, "is no bootstrap token: 6 and 16 lower-case letters and digits with a dot between")
-        }
-        _ if path.starts_with("bootstrapTokens.") && path.ends_with(".token") => {
-            is_bad(value != MALFORMED_SECRET, "is no bootstrap token: 6 and 16 lower-case letters and digits with a dot between")
-        }
+        "discovery.bootstrapToken.token" | "discovery.tlsBootstrapToken" => is_bad(
+            value != MALFORMED_SECRET,
+            "is no bootstrap token: 6 and 16 lower-case letters and digits with a dot between",
+        ),
+        _ if path.starts_with("bootstrapTokens.") && path.ends_with(".token") => is_bad(
+            value != MALFORMED_SECRET,
+            "is no bootstrap token: 6 and 16 lower-case letters and digits with a dot between",
+        ),
         _ if path.starts_with("discovery.bootstrapToken.caCertHashes.") => {
             is_bad(is_hash(value), "is no hash of a CA: sha256: and 64 hexadecimal digits")
         }
@@ -153,9 +155,10 @@ fn missing(document: &ConfigDocument) -> Option<(&'static str, &'static str)> {
         (true, false) if !has("discovery.bootstrapToken.token") && !has("discovery.tlsBootstrapToken") => {
             Some(("discovery.bootstrapToken.token", "is not given"))
         }
-        (true, false) if !has("discovery.bootstrapToken.caCertHashes") && !skips => {
-            Some(("discovery.bootstrapToken.caCertHashes", "is not given: nothing would tell the cluster from an impostor"))
-        }
+        (true, false) if !has("discovery.bootstrapToken.caCertHashes") && !skips => Some((
+            "discovery.bootstrapToken.caCertHashes",
+            "is not given: nothing would tell the cluster from an impostor",
+        )),
         _ => None,
     }
 }

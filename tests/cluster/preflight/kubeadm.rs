@@ -40,8 +40,12 @@ impl Verdict {
     /// Its words without those that it has for every host of this machine, each once; `refuses` for a failure before any
     /// check.
     pub fn beyond(&self, always: &[&str]) -> Vec<String> {
-        let mut words: Vec<String> =
-            self.said.iter().map(|(check, _)| check.clone()).filter(|check| !always.contains(&check.as_str())).collect();
+        let mut words: Vec<String> = self
+            .said
+            .iter()
+            .map(|(check, _)| check.clone())
+            .filter(|check| !always.contains(&check.as_str()))
+            .collect();
         if self.failure.is_some() {
             words.push("refuses".to_owned());
         }

@@ -21,9 +21,7 @@ pub const CONFIGURATIONS: &[&str] = &["init", "external", "join"];
 pub const ALWAYS: &[&str] = &["ERROR SystemVerification", "WARNING SystemVerification"];
 
 /// Findings that are right for every host of this machine, with why.
-pub const TRUE_OF_IT: &[(&str, &str)] = &[
-    ("host-clock-unsynchronized", "no time server can be reached"),
-];
+pub const TRUE_OF_IT: &[(&str, &str)] = &[("host-clock-unsynchronized", "no time server can be reached")];
 
 const MASTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 const BARE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 31);
@@ -161,7 +159,8 @@ timeouts:
         let what = if configuration == "join" { "join" } else { "init" };
         let file = format!("/srv/{configuration}.yaml");
         // The kernel's own configuration is not to be had in a container; what it says besides is looked at.
-        let words = ["kubeadm", what, "phase", "preflight", "--config", &file, "--ignore-preflight-errors=SystemVerification"];
+        let words =
+            ["kubeadm", what, "phase", "preflight", "--config", &file, "--ignore-preflight-errors=SystemVerification"];
         Ok(Verdict::of(&self.bare.run(&words, Duration::from_secs(120))?))
     }
 
@@ -183,8 +182,11 @@ timeouts:
         let to = self.place.run().join("preflight-kept");
         let _ = std::fs::remove_dir_all(&to);
         std::fs::create_dir_all(&to)?;
-        let script =
-            format!("cd '{}'; for path in {KEPT}; do [ ! -e $path ] || cp -a --parents $path '{}'; done", self.root()?, to.display());
+        let script = format!(
+            "cd '{}'; for path in {KEPT}; do [ ! -e $path ] || cp -a --parents $path '{}'; done",
+            self.root()?,
+            to.display()
+        );
         sh(&script, Duration::from_secs(60)).map(|_| ())
     }
 

@@ -111,7 +111,10 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
     if row.kubeadm != fault.kubeadm {
         row.problem(format!("kubeadm was to say {:?}", fault.kubeadm));
     }
-    let roots: Vec<&Finding> = lab.roots(&report).collect();
+    // What is right beside the fault may come before it.
+    let is_beside =
+        |finding: &&Finding| fault.also.contains_key(&finding.rule) && Some(&finding.rule) != fault.rule.as_ref();
+    let roots: Vec<&Finding> = lab.roots(&report).filter(|finding| !is_beside(finding)).collect();
     let mut fix = None;
     match roots.split_first() {
         Some((first, others)) if Some(&first.rule) == fault.rule.as_ref() => {
@@ -123,7 +126,7 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
                 row.problem(format!("{value} is not named"));
             }
             fix = first.fix.clone();
-            for other in others.iter().filter(|other| !fault.also.contains_key(&other.rule)) {
+            for other in others {
                 row.problem(format!("beside it {}", other.line()));
             }
         }

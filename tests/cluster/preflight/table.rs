@@ -108,7 +108,13 @@ not answer.
                 kubeadm.push_str(&format!(": {}", cut(words)));
             }
             let mark = if row.is_good() { "" } else { " (see below)" };
-            text.push_str(&format!("| {}{mark} | {} | {} | {} |\n", cell(&row.summary), cell(&kubeadm), cell(&said), cell(&fix)));
+            text.push_str(&format!(
+                "| {}{mark} | {} | {} | {} |\n",
+                cell(&row.summary),
+                cell(&kubeadm),
+                cell(&said),
+                cell(&fix)
+            ));
         }
     }
     text.push_str("\n## Not put in\n\n");
