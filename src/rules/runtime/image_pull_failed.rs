@@ -48,7 +48,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let images_of = Origin::answer(cri.socket.as_str());
     verdict.fail(
         Draft::new()
-            .subject(&target)
+            .subject(plan.registry())
             .message("preflight")
             .value("image", first)
             .value("images", in_words(&missing))
@@ -72,12 +72,14 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 
 /// An image that the runtime has now was fetched since: the message is of before.
 fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
-    let Some(image) = hit.captures.get("image") else { return Refined::Keep(Vec::new()) };
+    let capture = |name: &str| hit.captures.get(name).map(String::as_str);
+    let by_path = || Some(format!("{}:{}", capture("path")?, capture("tag")?));
+    let Some(image) = capture("image").map(str::to_owned).or_else(by_path) else { return Refined::Keep(Vec::new()) };
     let Some(Ok(images)) = host.probes.cri.as_ref().and_then(|cri| Some(cri.as_ref().ok()?.images.as_ref())) else {
         return Refined::Keep(Vec::new());
     };
     // Some messages name the repository's last part alone.
-    let wanted = normalized(image);
+    let wanted = normalized(&image);
     let part = format!("/{image}");
     let is_there =
         images.iter().any(|known| normalized(known) == wanted || image.contains(':') && known.ends_with(&part));

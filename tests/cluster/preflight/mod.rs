@@ -126,7 +126,8 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
                 row.problem(format!("{value} is not named"));
             }
             fix = first.fix.clone();
-            for other in others {
+            // kubeadm's own attempt leaves its messages in the runtime's log.
+            for other in others.iter().filter(|other| other.rule != first.rule) {
                 row.problem(format!("beside it {}", other.line()));
             }
         }
