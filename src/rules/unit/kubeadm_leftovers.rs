@@ -1,4 +1,4 @@
-//! kubeadm-join-failed: files of an earlier set-up that `kubeadm init` or `kubeadm join` stops at.
+//! kubeadm-leftovers: files of an earlier set-up that `kubeadm init` or `kubeadm join` stops at.
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
@@ -7,7 +7,7 @@ use crate::origin::Origin;
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge};
 
-pub(super) const DETECTOR: Detector = Detector { id: "kubeadm-join-failed", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector { id: "kubeadm-leftovers", judge: Judge::Host(judge), refine: None };
 
 const MANIFESTS: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd"];
 
@@ -33,10 +33,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     let running = host.components.iter().filter(|component| component.name.is_kubernetes() && component.pid.is_some());
     let running: Vec<String> = running.map(|component| component.name.name().to_owned()).collect();
-    let mut draft = Draft::new()
-        .message(if plan.is_join() { "join" } else { "init" })
-        .value("files", in_words(&there))
-        .value("action", if plan.is_join() { "join" } else { "init" });
+    let mut draft = Draft::new().message(if plan.is_join() { "join" } else { "init" }).value("files", in_words(&there));
     for path in &there {
         draft = draft.at(&host.name, &Origin::file(path.as_str(), None), "of an earlier set-up");
     }
