@@ -37,7 +37,8 @@ fn each_pattern(cards: &CardSet) -> Vec<(&str, &str)> {
 #[expect(clippy::disallowed_methods, reason = "the patterns are given to ripgrep")]
 fn patterns_are_read_alike_everywhere() {
     let cards = builtin(Language::English);
-    let mut arguments = vec!["-c".to_owned(), "-a".to_owned(), "--no-config".to_owned()];
+    let mut arguments: Vec<String> =
+        ["-c", "-a", "--no-config", "--regex-size-limit=1G", "--dfa-size-limit=1G"].map(str::to_owned).into();
     let name = regex::Regex::new(r"\(\?P?<\w+>").unwrap();
     for (id, pattern) in each_pattern(&cards) {
         regex::bytes::Regex::new(pattern).unwrap_or_else(|error| panic!("{id}: {error}"));

@@ -106,7 +106,7 @@ fn markdown(card: &Card, language: Language) -> String {
         out.push_str(&format!("- {} ({risk})\n", as_code(&shown(&fix.summary))));
         for steps in fix.commands.chunk_by(|one, next| one.0.host == next.0.host) {
             if let Some(on) = steps.first().and_then(|first| first.0.host.as_ref()) {
-                out.push_str(&format!("\n  {} {}:\n", word("on", "在以下主机上执行"), shown(on).trim()));
+                out.push_str(&format!("\n  {} {}:\n", word("on", "在以下主机上执行"), as_code(shown(on).trim())));
             }
             push_commands(steps.iter().map(|command| &command.0.run), &mut out);
         }

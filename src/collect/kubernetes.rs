@@ -54,7 +54,7 @@ pub fn collect_from(
         Some(unknown) => (Err(unknown.clone()), pods),
         None => (Ok(pods), Vec::new()),
     };
-    let kubeadm_configuration = kubeadm::collect(files, problems, &mut invalid_files);
+    let (kubeadm_configuration, kubeadm_doubts) = kubeadm::collect(files, problems, &mut invalid_files);
     let mut kubernetes = Kubernetes {
         static_pods,
         some_static_pods,
@@ -66,6 +66,7 @@ pub fn collect_from(
         unread_cni_kubeconfigs: Vec::new(),
         kubelet_configuration,
         kubeadm_configuration,
+        kubeadm_doubts,
         kubeadm_given: files.source().given_configuration().map(str::to_owned),
         invalid_files,
         certificates: BTreeMap::new(),

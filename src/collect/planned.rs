@@ -119,15 +119,9 @@ fn controller_manager(plan: &KubeadmPlan<'_>, head: &ConfigDocument) -> Flags {
     flags
 }
 
+/// Its data alone: kubeadm makes the certificates that go with the URLs, and the ports are the usual ones.
 fn etcd(plan: &KubeadmPlan<'_>, head: &ConfigDocument) -> Flags {
-    let mut flags = Flags::new();
-    let data = plan.etcd_data().cloned().unwrap_or_else(|| default(head, ETCD_DATA));
-    add_flag(&mut flags, "data-dir", Some(&data));
-    // On loopback and on the address that the apiserver advertises, which is judged as the apiserver's.
-    for (flag, url) in [("listen-client-urls", "https://0.0.0.0:2379"), ("listen-peer-urls", "https://0.0.0.0:2380")] {
-        add_flag(&mut flags, flag, Some(&default(head, url)));
-    }
-    flags
+    one("data-dir", &plan.etcd_data().cloned().unwrap_or_else(|| default(head, ETCD_DATA)))
 }
 
 #[cfg(test)]
@@ -167,14 +161,7 @@ mod tests {
         for (text, expected) in [
             (
                 format!("{init}{cluster}"),
-                vec![
-                    "etcd data-dir=/var/lib/etcd",
-                    "etcd listen-client-urls=https://0.0.0.0:2379",
-                    "etcd listen-peer-urls=https://0.0.0.0:2380",
-                    "kube-apiserver advertise-address=10.0.0.1",
-                    ports[0],
-                    ports[1],
-                ],
+                vec!["etcd data-dir=/var/lib/etcd", "kube-apiserver advertise-address=10.0.0.1", ports[0], ports[1]],
             ),
             (
                 format!("{init}{cluster}{external}"),

@@ -136,7 +136,7 @@ pub(super) fn parts(edge: &str) -> (&str, bool, Option<&str>) {
 }
 
 /// Whether an entry reaches only what the logs of other hosts tell: `pki-expired@logs`.
-fn is_of_logs(edge: &str) -> bool {
+pub(super) fn is_of_logs(edge: &str) -> bool {
     edge.ends_with("@logs")
 }
 

@@ -34,7 +34,7 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
             if cards.get(id).is_none() && !known.contains(id) {
                 wrong("explains", format!("explains {id}, which is no rule"));
             }
-            if id == card.id {
+            if id == card.id && !super::causes::is_of_logs(edge) {
                 wrong("explains", "explains itself".to_owned());
             }
         }

@@ -142,6 +142,7 @@ impl Host {
                 kubelet_configuration: unknown("kubelet configuration"),
                 kubeadm_configuration: Vec::new(),
                 kubeadm_given: None,
+                kubeadm_doubts: Vec::new(),
                 invalid_files: Vec::new(),
                 certificates: BTreeMap::new(),
                 absent_files: Vec::new(),

@@ -3,6 +3,9 @@
 use crate::facts::kubernetes::{ConfigDocument, Kubernetes};
 use crate::origin::Sourced;
 
+/// Where kubeadm takes images from unless `imageRepository` says otherwise, since 1.25.
+pub const REGISTRY: &str = "registry.k8s.io";
+
 /// kubeadm's own default of `etcd.local.dataDir`.
 pub const ETCD_DATA: &str = "/var/lib/etcd";
 
@@ -97,6 +100,12 @@ impl<'a> KubeadmPlan<'a> {
     /// `registry.k8s.io` when not given.
     pub fn image_repository(&self) -> Option<&'a Sourced<String>> {
         self.of_cluster("imageRepository")
+    }
+
+    /// The registry's `HOST` or `HOST:PORT` alone, without the path.
+    pub fn registry(&self) -> String {
+        let repository = self.image_repository().map_or(REGISTRY, |repository| repository.value.as_str());
+        repository.split('/').next().unwrap_or(REGISTRY).to_owned()
     }
 
     /// A field of `etcd.external`: `caFile`.

@@ -167,6 +167,8 @@ pub struct Kubernetes {
     pub kubeadm_configuration: Vec<ConfigDocument>,
     /// The path of what the user gave, to be judged with a host that is no node yet; none where they were found.
     pub kubeadm_given: Option<String>,
+    /// What kubeadm would only warn of in it: a key that is given twice.
+    pub kubeadm_doubts: Vec<(Origin, String)>,
     /// Kubeconfigs and configuration of the kubelet and of kubeadm that their readers refuse, with why. What could be
     /// read of a kubeconfig or of kubeadm's configuration is in its field all the same.
     pub invalid_files: Vec<(Origin, String)>,

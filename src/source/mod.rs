@@ -10,6 +10,7 @@ mod memory;
 mod open;
 mod patient;
 mod recording;
+mod silent_mounts;
 mod single;
 pub mod sniff;
 mod tree;

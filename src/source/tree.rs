@@ -16,6 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::handle::{self, CONTENT, LOOK};
+use super::silent_mounts::SilentMounts;
 use super::{Entry, FileKind, Metadata, ReadError, ReadSeek, Source, SourceError, SourceKind};
 
 /// As many as Linux itself follows in one path.
@@ -31,12 +32,16 @@ pub struct FsSource {
     label: String,
     /// None for the live host.
     tree: Option<Tree>,
+    /// Of the live host.
+    silent: SilentMounts,
 }
 
 impl FsSource {
     /// This machine, from `/`.
     pub fn live() -> FsSource {
-        FsSource { label: "this host".to_owned(), tree: None }
+        let mounts = std::fs::read("/proc/self/mounts").unwrap_or_default();
+        let silent = SilentMounts::ask(&String::from_utf8_lossy(&mounts));
+        FsSource { label: "this host".to_owned(), tree: None, silent }
     }
 
     /// A directory that is a host's root. It is held open: renaming it later does not matter.
@@ -46,7 +51,27 @@ impl FsSource {
             .map_err(|errno| SourceError::refused(&label, errno))?;
         let mut tree = Tree { root: directory, sockets: None, no_openat2: AtomicBool::new(false) };
         tree.sockets = tree.socket_list();
-        Ok(FsSource { label, tree: Some(tree) })
+        Ok(FsSource { label, tree: Some(tree), silent: SilentMounts::default() })
+    }
+
+    /// The path of the live host, when it does not lead to a file system that hangs.
+    fn answering<'a>(&self, path: &'a str) -> Result<&'a str, ReadError> {
+        if self.silent.is_empty() {
+            return Ok(path);
+        }
+        // Links are looked at one by one: to follow one all the way is to touch what it leads to.
+        let mut seen = path.to_owned();
+        for _ in 0..LINK_LIMIT {
+            if let Some(mount) = self.silent.over(&seen) {
+                let message = format!("the file system at {mount} does not answer");
+                return Err(ReadError::Io { path: path.to_owned(), message });
+            }
+            match first_link(&seen, &self.silent) {
+                Some(next) => seen = next,
+                None => return Ok(path),
+            }
+        }
+        Err(ReadError::LinkLoop { path: path.to_owned() })
     }
 
     /// As on a kernel that lacks openat2.
@@ -71,7 +96,7 @@ impl Source for FsSource {
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let (file, size) = match &self.tree {
             Some(tree) => tree.open(path)?,
-            None => live_open(path)?,
+            None => live_open(self.answering(path)?)?,
         };
         handle::content(path, file, size)
     }
@@ -79,7 +104,7 @@ impl Source for FsSource {
     fn open(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
         let (file, _) = match &self.tree {
             Some(tree) => tree.open(path)?,
-            None => live_open(path)?,
+            None => live_open(self.answering(path)?)?,
         };
         Ok(Box::new(file))
     }
@@ -87,7 +112,7 @@ impl Source for FsSource {
     fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
         let (file, _) = match &self.tree {
             Some(tree) => tree.open(path)?,
-            None => live_open(path)?,
+            None => live_open(self.answering(path)?)?,
         };
         Ok(Box::new(file))
     }
@@ -95,7 +120,7 @@ impl Source for FsSource {
     fn list(&self, path: &str) -> Result<Vec<Entry>, ReadError> {
         let mut entries = match &self.tree {
             Some(tree) => tree.list(path)?,
-            None => live_list(path)?,
+            None => live_list(self.answering(path)?)?,
         };
         entries.sort();
         Ok(entries)
@@ -105,7 +130,8 @@ impl Source for FsSource {
         match &self.tree {
             Some(tree) => tree.metadata(path),
             None => {
-                let stat = rustix::fs::stat(absolute(path)?).map_err(|errno| live_refusal(path, errno))?;
+                let stat =
+                    rustix::fs::stat(absolute(self.answering(path)?)?).map_err(|errno| live_refusal(path, errno))?;
                 Ok(handle::metadata_of(&stat))
             }
         }
@@ -114,7 +140,7 @@ impl Source for FsSource {
     fn read_link(&self, path: &str) -> Result<String, ReadError> {
         let target = match &self.tree {
             Some(tree) => return tree.read_link(path),
-            None => rustix::fs::readlink(absolute(path)?, Vec::new()),
+            None => rustix::fs::readlink(absolute(self.answering(path)?)?, Vec::new()),
         };
         match target {
             Ok(target) => Ok(target.to_string_lossy().into_owned()),
@@ -133,6 +159,35 @@ fn absolute(path: &str) -> Result<&str, ReadError> {
     } else {
         Err(ReadError::Io { path: path.to_owned(), message: "not an absolute path".to_owned() })
     }
+}
+
+/// The path with its first symbolic link followed; none when there is none on the way, as far as it may be looked at.
+fn first_link(path: &str, silent: &SilentMounts) -> Option<String> {
+    // The links of a process lead anywhere, and none of them is asked for by its target.
+    if path.starts_with("/proc/") || path.starts_with("/sys/") {
+        return None;
+    }
+    let mut walked = String::new();
+    let mut names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
+    while let Some(name) = names.next() {
+        if name == ".." {
+            walked.truncate(walked.rfind('/').unwrap_or(0));
+            continue;
+        }
+        let here = format!("{walked}/{name}");
+        if silent.over(&here).is_some() {
+            // The rest may not be looked at; the caller refuses it.
+            return (here != path).then_some(here);
+        }
+        if let Ok(target) = rustix::fs::readlink(here.as_str(), Vec::new()) {
+            let target = target.to_string_lossy();
+            let base = if target.starts_with('/') { "" } else { walked.as_str() };
+            let rest: String = names.flat_map(|name| ["/", name]).collect();
+            return Some(format!("{base}/{target}{rest}"));
+        }
+        walked = here;
+    }
+    None
 }
 
 /// A name that was listed with U+FFFD cannot be found again; that is no proof that it is absent.

@@ -28,6 +28,8 @@ pub struct Finding {
     pub hosts: Vec<String>,
     pub fix: Option<Fix>,
     pub consequence_of: Option<String>,
+    #[serde(default)]
+    pub evidence: Vec<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -6,6 +6,7 @@
 //!     cargo test --test cluster -- fault NAME...       one fault, in the cluster that `up` keeps or in one of its own
 //!     cargo test --test cluster -- silence [--shape SHAPE] [--minutes N]   no false alarm on a healthy one
 //!     cargo test --test cluster -- preflight [FAULT...]   before a cluster exists: beside kubeadm's own preflight
+//!     cargo test --test cluster -- stress [NAME...]      services that hang, full disks, no root, little memory
 //!     cargo test --test cluster -- list | build | down
 //!     cargo test --test cluster -- up [--shape SHAPE]  keeps a cluster until it is interrupted
 //!     cargo test --test cluster -- in HOST COMMAND...  on a host of the cluster that `up` keeps
@@ -31,6 +32,7 @@ mod preflight;
 mod results;
 mod shape;
 mod silence;
+mod stress;
 
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -48,7 +50,7 @@ use crate::shape::{Cluster, Shape};
 /// Set for the process that keeps the cluster, inside its namespaces.
 const INSIDE: &str = "K8SDOCTOR_CLUSTER_INSIDE";
 
-const WORDS: [&str; 9] = ["run", "fault", "silence", "preflight", "list", "build", "up", "in", "down"];
+const WORDS: [&str; 10] = ["run", "fault", "silence", "preflight", "stress", "list", "build", "up", "in", "down"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -181,7 +183,7 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
         return Ok(true);
     }
     place.sweep()?;
-    if word == "preflight" {
+    if ["preflight", "stress"].contains(&word) {
         return inside(&place, word, words, Shape::Stacked);
     }
     let mut good = true;
@@ -227,6 +229,9 @@ fn keep(place: &Place, word: &str, asked: &Asked) -> Result<bool> {
     let built = build::all(place, shape.version())?;
     if word == "preflight" {
         return preflight::run(place, &built, &asked.names);
+    }
+    if word == "stress" {
+        return stress::run(place, &built, &asked.names);
     }
     let mut watch = None;
     let cluster = Cluster::up(shape, &built, place, |cluster| {

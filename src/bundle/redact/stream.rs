@@ -425,7 +425,9 @@ mod tests {
             for at in 0..SECRETS.len() {
                 // Each alone, with what follows it, and all of them, at any place of a block.
                 for count in [1, 2, 3, SECRETS.len()] {
-                    let lines = SECRETS.iter().cycle().skip(at).take(count);
+                    // A table's rows stand alone: with something before them they are none.
+                    let fits = |line: &&&str| prefix.is_empty() || !line.contains('\n');
+                    let lines = SECRETS.iter().filter(fits).cycle().skip(at).take(count);
                     let text: String =
                         lines.map(|line| format!("{prefix}{line}\n{}\n", ORDINARY[at % ORDINARY.len()])).collect();
                     let text = if count > 1 {

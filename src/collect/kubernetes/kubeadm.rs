@@ -16,16 +16,16 @@ const ENDINGS: &[&str] = &[".yaml", ".yml", ".json", ".conf"];
 const SIZE_LIMIT: u64 = 1 << 20;
 const FILE_LIMIT: usize = 100;
 
-/// Every document of the file that the user gave, else of the files that hold one of kubeadm's.
+/// Every document of the file that the user gave, with what is doubtful in it, else of the files that hold one of kubeadm's.
 pub(super) fn collect(
     files: &Files,
     problems: &Problems,
     invalid_files: &mut Vec<(Origin, String)>,
-) -> Vec<ConfigDocument> {
+) -> (Vec<ConfigDocument>, Vec<(Origin, String)>) {
     let mut found = Vec::new();
     if let Some(path) = files.source().given_configuration() {
-        read(files, problems, path, invalid_files, &mut found);
-        return found;
+        let doubts = read(files, problems, path, invalid_files, &mut found);
+        return (found, doubts);
     }
     for (directory, prefix) in PLACES {
         // A directory that may not be listed is told with everything that was refused.
@@ -40,34 +40,37 @@ pub(super) fn collect(
             read(files, problems, &format!("{directory}/{}", entry.name), invalid_files, &mut found);
         }
     }
-    found
+    (found, Vec::new())
 }
 
+/// Adds a file's documents and gives what kubeadm would only warn of.
 fn read(
     files: &Files,
     problems: &Problems,
     path: &str,
     invalid_files: &mut Vec<(Origin, String)>,
     found: &mut Vec<ConfigDocument>,
-) {
+) -> Vec<(Origin, String)> {
     let small =
         files.metadata(path).is_ok_and(|metadata| metadata.kind == FileKind::File && metadata.size <= SIZE_LIMIT);
     if !small {
-        return;
+        return Vec::new();
     }
-    let Ok(file) = files.text(path) else { return };
+    let Ok(file) = files.text(path) else { return Vec::new() };
     let path = &*file.path;
     if !file.text.contains("kubeadm.k8s.io/") {
-        return;
+        return Vec::new();
     }
     let parsed = config_document::parse(path, &file.text);
     let kubeadms = |document: &ConfigDocument| document.api_version.value.starts_with("kubeadm.k8s.io/");
     // One that does not parse up to its kind is kubeadm's all the same.
     let is_broken =
         !parsed.invalid.is_empty() && file.text.lines().any(|line| line.starts_with("apiVersion: kubeadm.k8s.io/"));
+    let doubts = parsed.problems.iter().map(|doubt| (Origin::file(path, doubt.span), doubt.message.clone())).collect();
     if is_broken || parsed.documents.iter().any(kubeadms) {
         problems.add_parsed(path, parsed.problems);
         note_invalid(problems, path, parsed.invalid, invalid_files);
         found.extend(parsed.documents);
     }
+    doubts
 }

@@ -111,12 +111,14 @@ mod tests {
     #[test]
     fn names_with_parentheses() {
         let tail = "S 233 433 433 0 -1 4194560 54763 0 25 0 608 269 0 0 20 0 10 0 550670 1600229376 67987";
-        for (text, comm, ticks) in [
-            (format!("433 (kube-apiserver) {tail}"), "kube-apiserver", Some(550_670)),
-            (format!("7 (a) b (c)) {tail}"), "a) b (c)", Some(550_670)),
-            ("7 (x) S 1".to_owned(), "x", None),
+        let halted = tail.replacen('S', "T", 1);
+        for (text, comm, stopped, ticks) in [
+            (format!("433 (kube-apiserver) {tail}"), "kube-apiserver", false, Some(550_670)),
+            (format!("7 (a) b (c)) {tail}"), "a) b (c)", false, Some(550_670)),
+            (format!("7 (etcd) {halted}"), "etcd", true, Some(550_670)),
+            ("7 (x) S 1".to_owned(), "x", false, None),
         ] {
-            assert_eq!(stat(&text), Some(Stat { comm: comm.to_owned(), started_ticks: ticks, stopped: false }));
+            assert_eq!(stat(&text), Some(Stat { comm: comm.to_owned(), stopped, started_ticks: ticks }));
         }
         for text in ["", "7 x S", ")(", "7 (x"] {
             assert_eq!(stat(text), None, "{text}");

@@ -6,6 +6,7 @@ use crate::facts::address::Url;
 use crate::facts::component::ComponentName;
 use crate::facts::probe::TLS_ALERT;
 use crate::origin::{Origin, Sourced};
+use crate::parse::pem::{Verified, issued_by};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::file_of;
 use crate::rules::{Context, Detector, Judge, reach};
@@ -31,6 +32,10 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for server in apiserver.flag_items("etcd-servers") {
         let Some(url) = Url::parse(&server.value).filter(|url| url.scheme == "https") else { continue };
         let target = reach::target(&url);
+        if let Some(draft) = foreign(host, &server, &target) {
+            verdict.fail(draft);
+            continue;
+        }
         let endpoint = format!("https://{target}");
         let Some(answer) = host.probes.etcd.iter().find(|answer| answer.endpoint == endpoint) else { continue };
         let unknown = match &answer.healthy {
@@ -52,6 +57,36 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             _ => verdict.fail(draft(host, &server, &target, certificate, alert)),
         }
     }
+}
+
+/// etcd's certificate as it serves it, where none of the authorities issued it that kube-apiserver is to be given. Of etcd's
+/// own files pki-chain-broken tells; before there is a cluster they are another host's.
+fn foreign(host: &Host, server: &Sourced<String>, target: &str) -> Option<Draft> {
+    host.kubernetes.kubeadm_plan()?;
+    let given = host.component(ComponentName::KubeApiserver)?.flag_in_file("etcd-cafile")?;
+    let authorities = &host.kubernetes.certificates.get(&given.value)?.as_ref().ok()?.certificates;
+    let answer = host.probes.handshakes.iter().find(|answer| answer.target == target)?;
+    // Of a longer chain an intermediate may lead there.
+    let [leaf] = answer.chain.as_ref().ok()?.as_slice() else { return None };
+    let is_foreign = !authorities.is_empty()
+        && authorities.iter().all(|known| known.sha256 != leaf.sha256 && issued_by(leaf, known) == Verified::No);
+    is_foreign.then(|| {
+        let said = format!("its certificate is by {}", leaf.issuer);
+        Draft::new()
+            .subject(&given.value)
+            .message("foreign")
+            .value("target", target)
+            .value("ca", &given.value)
+            .value("issuer", &leaf.issuer)
+            .maybe_value("file", file_of(server))
+            .at(&host.name, &given.origin, "did not issue what etcd serves")
+            .evidence(Evidence::new(
+                EvidenceKind::Probe,
+                &host.name,
+                Origin::answer(format!("TLS handshake with {target}")),
+                said,
+            ))
+    })
 }
 
 /// The alert in what a request failed with.

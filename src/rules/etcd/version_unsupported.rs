@@ -27,7 +27,8 @@ const USUAL: [(u32, u32); 7] = [(6, 0), (9, 1), (11, 2), (14, 3), (17, 4), (22, 
 const ENDED: [(u32, &str); 3] = [(2, "2019-08-30"), (3, "2021-06-15"), (4, "2025-05-15")];
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
-    let Some(etcd) = host.component(ComponentName::Etcd) else { return };
+    judge_external(context, host, verdict);
+    let Some(etcd) = host.component(ComponentName::Etcd).filter(|etcd| !etcd.is_planned()) else { return };
     let Some(kubernetes) = kubernetes(context.cluster) else {
         // An etcd that serves something else is no business of this rule.
         if context.cluster.hosts.iter().any(|host| host.component(ComponentName::KubeApiserver).is_some()) {
@@ -71,6 +72,40 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             draft().message("ended").value("ended", day).value("usual", format!("3.{usual}")).severity(Severity::Info),
         ),
         _ => verdict.pass(),
+    }
+}
+
+/// The etcd of other hosts that kubeadm is told to use, by its own answer.
+fn judge_external(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    let Some(plan) = host.kubernetes.kubeadm_plan().filter(|plan| !plan.external_endpoints().is_empty()) else {
+        return;
+    };
+    let Some(Kubernetes { minor: Some(minor), version, .. }) = kubernetes(context.cluster) else { return };
+    let least = MINIMUM.iter().take_while(|(from, _)| *from <= minor).last().map(|(_, version)| *version);
+    let endpoint = plan.external_endpoints().first().map(|endpoint| endpoint.origin.clone());
+    for answer in &host.probes.etcd {
+        // An etcd that does not answer is another condition.
+        let Ok(status) = &answer.status else { continue };
+        let (Some(&found), Some(least)) = (version_numbers(&status.version).first_chunk::<3>(), least) else {
+            continue;
+        };
+        if found >= least {
+            verdict.pass();
+            continue;
+        }
+        let [a, b, c] = least;
+        let mut draft = Draft::new()
+            .subject(&answer.endpoint)
+            .value("version", &status.version)
+            .value("release", format!("1.{minor}"))
+            .value("kubernetes_version", &version.value)
+            .value("minimum", format!("{a}.{b}.{c}"))
+            .at(&host.name, &Origin::answer(answer.endpoint.as_str()), "this etcd")
+            .at(&host.name, &version.origin, format!("Kubernetes 1.{minor}"));
+        if let Some(origin) = &endpoint {
+            draft = draft.at(&host.name, origin, "kubeadm is told to use it");
+        }
+        verdict.fail(draft);
     }
 }
 

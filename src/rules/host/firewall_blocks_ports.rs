@@ -16,7 +16,7 @@ use crate::rules::{Context, Detector, Judge};
 pub(super) const DETECTOR: Detector = Detector {
     id: "host-firewall-blocks-ports",
     judge: Judge::Both(judge, super::firewall_seen_outside::judge),
-    refine: None,
+    refine: Some(super::firewall_seen_outside::refine),
 };
 
 /// Other hosts whose addresses are tried.

@@ -10,17 +10,11 @@ use crate::facts::log::LogHit;
 use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::support::{in_words, owners};
-use crate::rules::{Context, not_running};
+use crate::rules::{Context, Refined, not_running};
 
-/// Rules whose messages say what was dialled, and how it failed.
-const DIALLING: [&str; 6] = [
-    "etcd-endpoint-unreachable",
-    "etcd-peer-network-unstable",
-    "etcd-not-running",
-    "apiserver-etcd-unreachable",
-    "apiserver-kubelet-unreachable",
-    "kubelet-apiserver-unreachable",
-];
+/// The condition that is judged here, as its card is called.
+const RULE: &str = "host-firewall-blocks-ports";
+
 /// What a packet filter makes of connect(): silence, or an ICMP rejection.
 const FILTERED: [&str; 2] = ["i/o timeout", "connect: no route to host"];
 
@@ -28,7 +22,7 @@ pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     // Who was dialled in vain: the address and how, with the hosts and lines that say so.
     let mut dialled: BTreeMap<(SocketAddr, &'static str), Vec<(&Host, &LogHit)>> = BTreeMap::new();
     for client in &context.cluster.hosts {
-        for hit in client.logs.hits.iter().filter(|hit| DIALLING.contains(&hit.rule.as_str())) {
+        for hit in client.logs.hits.iter().filter(|hit| is_dial(hit)) {
             let Some(line) = hit.lines.last().filter(|_| hit.ongoing != Some(false)) else { continue };
             if let Some(failed) = failed_dial(&line.text) {
                 dialled.entry(failed).or_default().push((client, hit));
@@ -60,6 +54,15 @@ pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     }
 }
 
+fn is_dial(hit: &LogHit) -> bool {
+    hit.rule == RULE && hit.captures.contains_key("target")
+}
+
+/// That a dial failed is no filter's doing by itself: what the hosts' sockets say of it is judged above.
+pub(super) fn refine(_: &Context<'_>, _: &Host, hit: &LogHit) -> Refined {
+    if is_dial(hit) { Refined::Drop } else { Refined::Keep(Vec::new()) }
+}
+
 fn log_evidence(client: &Host, hit: &LogHit) -> Evidence {
     let line = hit.lines.last();
     let origin = line.map_or_else(|| Origin::answer("the logs"), |line| Origin::file(line.path.as_str(), None));
@@ -80,7 +83,7 @@ fn failed_dial(text: &str) -> Option<(SocketAddr, &'static str)> {
 /// Whether a process that is not stopped listens there, on an interface that is up.
 fn is_served(host: &Host, target: SocketAddr) -> bool {
     let Ok(network) = &host.network else { return false };
-    if network.interface_of(target.ip()).is_none_or(|interface| interface.up == Some(false)) {
+    if network.interface_of(target.ip()).is_some_and(|interface| interface.up == Some(false)) {
         return false;
     }
     network.listeners.iter().flatten().any(|listener| {

@@ -68,6 +68,8 @@ fn wanted(host: &Host, component: &Component) -> Vec<(Option<IpAddr>, u16)> {
                 component.flag("secure-port").and_then(|port| port.value.parse::<u16>().ok()).filter(|port| *port > 0);
             given.map(|port| (address("bind-address"), port)).into_iter().collect()
         }
+        // kubeadm asks for them on every address.
+        ComponentName::Etcd if component.is_planned() => vec![(None, 2379), (None, 2380)],
         ComponentName::Etcd => starting_layers(host, component)
             .iter()
             .flat_map(|layer| {

@@ -5,10 +5,10 @@ use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::versions::line;
-use crate::origin::{Origin, Unknown};
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::support::{at_least, file_of, is_running};
-use crate::rules::{Context, Detector, Judge, not_running};
+use crate::rules::{Context, Detector, Judge, edit, not_running};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "kubelet-runtime-unreachable", judge: Judge::Host(judge), refine: None };
@@ -89,7 +89,14 @@ fn judge_answer(host: &Host, kubelet: &Component, verdict: &mut Verdict) -> bool
     let runs = chosen(host, kubelet).and_then(|chosen| is_running(host, chosen.runtime));
     // kubeadm asks it before there is a kubelet.
     let is_asked = kubelet.pid.is_some() || host.kubernetes.kubeadm_plan().is_some();
-    if !is_gone || !is_asked || socket.contains("dockershim") || runs == Some(false) {
+    if !is_gone || !is_asked || socket.contains("dockershim") {
+        return false;
+    }
+    if let Some((runtime, other)) = other_runtime(host, socket) {
+        verdict.fail(draft_of_other(host, endpoint, why, runtime, other));
+        return true;
+    }
+    if runs == Some(false) {
         return false;
     }
     if let Some(unknown) = not_running::just_booted(host) {
@@ -108,6 +115,41 @@ fn judge_answer(host: &Host, kubelet: &Component, verdict: &mut Verdict) -> bool
             .evidence(Evidence::new(EvidenceKind::Probe, &host.name, origin, why.clone())),
     );
     true
+}
+
+/// A runtime that runs, with its usual socket, where kubeadm is told to use another socket.
+fn other_runtime(host: &Host, socket: &str) -> Option<(ComponentName, &'static str)> {
+    host.kubernetes.kubeadm_plan()?;
+    let usual = [
+        (ComponentName::Containerd, "/run/containerd/containerd.sock"),
+        (ComponentName::Crio, "/run/crio/crio.sock"),
+        (ComponentName::CriDockerd, "/run/cri-dockerd.sock"),
+    ];
+    usual.into_iter().find(|(runtime, path)| {
+        !socket.trim_start_matches("/var").ends_with(path) && is_running(host, *runtime) == Some(true)
+    })
+}
+
+fn draft_of_other(
+    host: &Host,
+    endpoint: &Sourced<String>,
+    why: &str,
+    runtime: ComponentName,
+    other: &'static str,
+) -> Draft {
+    let new = format!("unix://{other}");
+    let pair = (endpoint.value.as_str(), new.as_str());
+    let edited = edit::edit(host, &endpoint.origin, pair, pair);
+    Draft::new()
+        .subject(&endpoint.value)
+        .message("other_socket")
+        .value("socket", &endpoint.value)
+        .value("runtime", runtime.name())
+        .value("other", &new)
+        .value("reason", why)
+        .maybe_value("file", file_of(endpoint))
+        .maybe_value("edit", edited.and_then(|edited| edit::command(&[edited])))
+        .at(&host.name, &endpoint.origin, format!("{why}; {} runs, at {other}", runtime.name()))
 }
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
@@ -143,8 +185,8 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         return;
     }
-    // A node that has not joined has no use for a runtime yet.
-    if kubelet.pid.is_none() {
+    // A node that has not joined has no use for a runtime yet, unless it is about to.
+    if kubelet.pid.is_none() && host.kubernetes.kubeadm_plan().is_none() {
         return;
     }
     match is_running(host, chosen.runtime) {

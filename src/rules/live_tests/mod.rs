@@ -7,6 +7,7 @@ mod kernel;
 mod members;
 mod objects;
 mod pki;
+mod preflight;
 
 use std::sync::Arc;
 

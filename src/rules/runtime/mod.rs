@@ -7,6 +7,7 @@ mod containerd_cri_disabled;
 mod docker_api_exposed;
 mod docker_hosts_conflict;
 mod docker_not_running;
+mod image_pull_failed;
 mod network_conflict;
 mod pause_image_mismatch;
 mod pause_image_missing;
@@ -27,5 +28,6 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &containerd_cri_disabled::DETECTOR,
     &docker_hosts_conflict::DETECTOR,
     &docker_not_running::DETECTOR,
+    &image_pull_failed::DETECTOR,
     &pause_image_missing::DETECTOR,
 ];

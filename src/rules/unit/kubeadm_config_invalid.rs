@@ -29,6 +29,10 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if is_broken {
         return;
     }
+    for (origin, why) in &host.kubernetes.kubeadm_doubts {
+        let draft = Draft::new().subject(why).message("doubt").value("file", given).value("why", why);
+        verdict.fail(draft.severity(Severity::Warning).at(&host.name, origin, why.clone()));
+    }
     for document in &host.kubernetes.kubeadm_configuration {
         if document.api_version.value.starts_with("kubeadm.k8s.io/") {
             judge_document(host, document, verdict);
@@ -47,10 +51,10 @@ fn judge_document(host: &Host, document: &ConfigDocument, verdict: &mut Verdict)
             is_good = false;
             verdict.fail(
                 draft(document, path)
-                    .message("value")
+                    .message(if value.value == MALFORMED_SECRET { "missing" } else { "value" })
                     .value("why", why)
-                    .at(&host.name, &value.origin, why)
-                    .maybe_value("given", (!value.value.contains("secret>")).then_some(&value.value)),
+                    .value("given", if value.value == MALFORMED_SECRET { "" } else { &value.value })
+                    .at(&host.name, &value.origin, why),
             );
         }
     }
@@ -112,6 +116,10 @@ fn refusal(path: &str, value: &str) -> Option<&'static str> {
             value.split(',').all(|item| item.trim().parse::<IpNet>().is_ok()),
             "is no network: ADDRESS/LENGTH is expected",
         ),
+        // What kube-apiserver refuses too is service-range-invalid.
+        "networking.serviceSubnet" => {
+            is_bad(!value.split(',').any(is_eight_addresses), "is too small: kubeadm gives its tenth address to DNS")
+        }
         "controlPlaneEndpoint" | "discovery.bootstrapToken.apiServerEndpoint" => {
             is_bad(is_endpoint(value), "is no HOST:PORT: a name or address, without a scheme")
         }
@@ -186,6 +194,10 @@ fn is_release(value: &str) -> bool {
     numbers.len() == 3 && numbers.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+fn is_eight_addresses(range: &str) -> bool {
+    range.trim().parse::<IpNet>().is_ok_and(|net| net.max_prefix_len() - net.prefix_len() == 3)
+}
+
 fn is_hash(value: &str) -> bool {
     value.strip_prefix("sha256:").is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
 }
@@ -205,6 +217,8 @@ mod tests {
             ("localAPIEndpoint.bindPort", "70000", true),
             ("networking.podSubnet", "10.244.0.0/16,fd00:1::/56", false),
             ("networking.podSubnet", "10.244.0.0", true),
+            ("networking.serviceSubnet", "10.96.0.0/12", false),
+            ("networking.serviceSubnet", "10.96.0.0/29", true),
             ("controlPlaneEndpoint", "lb.example:6443", false),
             ("controlPlaneEndpoint", "lb.example", false),
             ("controlPlaneEndpoint", "10.0.0.10:6443", false),

@@ -27,7 +27,8 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let Some(unit) = unit_behind(host, layer).filter(|unit| seen.insert(unit.name.as_str())) else { continue };
             // What is left behind unused, and a template's instance, are nobody's loss.
             let by_manifest = component.layers.iter().any(|layer| layer.kind == LayerKind::Manifest);
-            let unused = unit.enabled == Some(false) && component.pid.is_none();
+            let planned = component.name == ComponentName::Kubelet && host.kubernetes.kubeadm_plan().is_some();
+            let unused = unit.enabled == Some(false) && component.pid.is_none() && !planned;
             if unused || unit.enabled != Some(true) && by_manifest || unit.name.contains('@') {
                 continue;
             }
@@ -60,6 +61,11 @@ fn judge_unit(host: &Host, component: &Component, unit: &Unit, verdict: &mut Ver
     let whole = Origin::file(unit.path.as_str(), None);
     if unit.enabled == Some(false) && component.pid.is_some() && !is_started_otherwise(host, component, unit) {
         fail("not_at_boot", &whole, "runs, and nothing starts it at boot".to_owned(), Severity::Info);
+    }
+    // kubeadm starts it once; after the next boot it would be gone.
+    let planned = component.name == ComponentName::Kubelet && host.kubernetes.kubeadm_plan().is_some();
+    if unit.enabled == Some(false) && component.pid.is_none() && planned {
+        fail("never_at_boot", &whole, "nothing starts it at boot".to_owned(), Severity::Warning);
     }
     let is_oneshot = last(unit, "Service.Type").is_some_and(|kind| kind.value == "oneshot");
     let restart = last(unit, "Service.Restart");

@@ -96,7 +96,9 @@ fn versions(cluster: &Cluster, name: ComponentName) -> Vec<Versioned<'_>> {
         .iter()
         .filter_map(|host| {
             let component = host.component(name)?;
-            let logged = if name == ComponentName::Kubelet { logged(host) } else { None };
+            // Before it is a node, the kubelet that kubeadm is to start counts, not one that has tried.
+            let has_run = name == ComponentName::Kubelet && host.kubernetes.kubeadm_plan().is_none();
+            let logged = if has_run { logged(host) } else { None };
             let of_files = || component.version.clone().filter(|version| is_its_own(component, version));
             let version = logged.or_else(of_files)?;
             let &[1, minor, ..] = version_numbers(&version.value).as_slice() else { return None };
@@ -142,9 +144,10 @@ fn refine(_: &Context<'_>, _: &Host, hit: &LogHit) -> Refined {
 }
 
 /// An image's tag and the packages database tell the component's version; what kubeadm's configuration says is the
-/// cluster's, at some time.
+/// cluster's, at some time, unless kubeadm is about to make it.
 fn is_its_own(component: &Component, version: &Sourced<String>) -> bool {
-    version.origin.path() == Some("/var/lib/dpkg/status")
+    component.is_planned()
+        || version.origin.path() == Some("/var/lib/dpkg/status")
         || component.layers.iter().filter_map(|layer| layer.image.as_ref()).any(|image| image.origin == version.origin)
 }
 

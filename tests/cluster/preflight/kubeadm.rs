@@ -27,7 +27,9 @@ impl Verdict {
         if !said.success && !errors {
             let lines: Vec<&str> = said.err.lines().filter(|line| !line.trim().is_empty()).collect();
             let is_last_word = |line: &&&str| !line.starts_with("To see the stack trace");
-            verdict.failure = lines.iter().rfind(is_last_word).map(|line| (*line).to_owned());
+            let fatal = lines.iter().skip_while(|line| !line.contains("fatal errors occurred")).nth(1);
+            let last = lines.iter().rfind(is_last_word);
+            verdict.failure = fatal.or(last).map(|line| line.trim().to_owned());
         }
         // Faults of the configuration that it only warns of come from its reader: `W1121 ...] error unmarshaling ...`.
         let warned = said.err.lines().filter(|line| line.contains("strict decoding") || line.contains("unknown field"));

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::fault::{Fault, Mend};
 use self::kubeadm::Verdict;
-use self::lab::Lab;
+pub use self::lab::Lab;
 use self::table::Row;
 use crate::build::Built;
 use crate::command::say;
@@ -111,18 +111,23 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
     if row.kubeadm != fault.kubeadm {
         row.problem(format!("kubeadm was to say {:?}", fault.kubeadm));
     }
-    let roots: Vec<&Finding> = lab.roots(&report).collect();
+    // What is right beside the fault may come before it.
+    let is_beside =
+        |finding: &&Finding| fault.also.contains_key(&finding.rule) && Some(&finding.rule) != fault.rule.as_ref();
+    let roots: Vec<&Finding> = lab.roots(&report).filter(|finding| !is_beside(finding)).collect();
     let mut fix = None;
     match roots.split_first() {
         Some((first, others)) if Some(&first.rule) == fault.rule.as_ref() => {
             row.said = Some(first.line());
-            let all =
-                format!("{} {}", first.title, first.fix.as_ref().map_or(String::new(), |fix| fix.commands.join(" ")));
+            let fix_commands = first.fix.as_ref().map_or(String::new(), |fix| fix.commands.join(" "));
+            let evidence: String = first.evidence.iter().map(ToString::to_string).collect();
+            let all = format!("{} {fix_commands} {evidence}", first.title);
             for value in fault.values.iter().filter(|value| !all.contains(*value)) {
                 row.problem(format!("{value} is not named"));
             }
             fix = first.fix.clone();
-            for other in others.iter().filter(|other| !fault.also.contains_key(&other.rule)) {
+            // kubeadm's own attempt leaves its messages in the runtime's log.
+            for other in others.iter().filter(|other| other.rule != first.rule) {
                 row.problem(format!("beside it {}", other.line()));
             }
         }

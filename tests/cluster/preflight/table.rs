@@ -155,6 +155,10 @@ const NOT_PUT_IN: &[(&str, &str)] = &[
 fn cut(text: &str) -> String {
     let text: Vec<&str> = text.split_whitespace().collect();
     let text = text.join(" ");
+    // What kubeadm repeats of a token is nobody's business.
+    let text = text.split("oken: Invalid value").next().map_or(text.clone(), |before| {
+        if before.len() < text.len() { format!("{before}oken: Invalid value") } else { text.clone() }
+    });
     if text.chars().count() > 160 { text.chars().take(160).chain("...".chars()).collect() } else { text }
 }
 

@@ -150,6 +150,12 @@ fn add_planned(kubeadm: &KubeadmPlan<'_>, plan: &mut Plan) {
     {
         plan.dial(&target, None, false, format!("kubeadm join ({})", endpoint.origin));
     }
+    // Only init has the images listed; a node that joins fetches what the cluster says.
+    if !kubeadm.is_join()
+        && let Some(registry) = Endpoint::of_url(&format!("https://{}", kubeadm.registry()), true)
+    {
+        plan.dial(&Endpoint { tls: false, ..registry }, None, false, "the images of kubeadm init".to_owned());
+    }
     if let Some(endpoint) = kubeadm.endpoint() {
         let name = endpoint.value.rsplit_once(':').map_or(endpoint.value.as_str(), |(name, _)| name);
         plan.names.insert(name.to_owned());

@@ -130,6 +130,10 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
             }
         }
     }
+    let joins = host.kubernetes.kubeadm_plan().and_then(|plan| plan.discovery_endpoint());
+    if let Some(endpoint) = joins.and_then(|endpoint| Endpoint::of_address(&endpoint.value, true)) {
+        ask(endpoint, None);
+    }
     if let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|apiserver| !apiserver.is_planned()) {
         for (endpoint, _) in apiserver_endpoints(apiserver) {
             ask(endpoint, None);
