@@ -45,6 +45,7 @@ impl SilentMounts {
         })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "how long to wait, not what time it is")]
     fn of(targets: Vec<String>, ask: fn(&str)) -> SilentMounts {
         let (sender, answers) = mpsc::channel();
         let mut waiting: Vec<String> = Vec::new();

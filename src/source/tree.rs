@@ -39,7 +39,8 @@ pub struct FsSource {
 impl FsSource {
     /// This machine, from `/`.
     pub fn live() -> FsSource {
-        let mounts = std::fs::read("/proc/self/mounts").unwrap_or_default();
+        let mounts = "/proc/self/mounts";
+        let mounts = live_open(mounts).and_then(|(file, size)| handle::content(mounts, file, size)).unwrap_or_default();
         let silent = SilentMounts::ask(&String::from_utf8_lossy(&mounts));
         FsSource { label: "this host".to_owned(), tree: None, silent }
     }

@@ -156,9 +156,6 @@ fn judge(lab: &Lab, fault: &Fault, row: &mut Row) -> Result<()> {
             }
             Mend::Script { why, script } => {
                 row.by_hand = Some(why.clone());
-                if let Some(fix) = &fix {
-                    row.fix.clone_from(&fix.commands);
-                }
                 lab.bare.ok_within(script, FIX)?;
             }
         }
