@@ -114,18 +114,17 @@ const TICKS: u64 = 100;
 
 /// A program that has nothing to complain of may write nothing at all, so that its complaint stays its log's last line. Where
 /// it has run for twice the longest pause between the complaints, and the host's other logs went on for as long after the
-/// last one, it is over.
+/// last one, it is over. So is what came too seldom to tell, when the program was started again after it and stays.
 fn is_quiet_again(host: &Host, hit: &LogHit) -> bool {
-    let Some(limit) = hit.pause.map(|pause| QUIET.max(pause.saturating_mul(2))) else { return false };
-    if hit.quiet_seconds(&host.logs).is_none_or(|quiet| quiet <= limit) {
-        return false;
-    }
+    let limit = hit.pause.map_or(QUIET.saturating_mul(2), |pause| QUIET.max(pause.saturating_mul(2)));
+    let Some(quiet) = hit.quiet_seconds(&host.logs).filter(|quiet| *quiet > limit) else { return false };
     let (Ok(uptime), Ok(processes)) = (&host.system.uptime_seconds, &host.system.processes) else { return false };
     let named = host.components.iter().filter(|component| hit.component.as_deref() == Some(component.name.name()));
     let pids: Vec<u32> = named.filter_map(|component| component.pid).collect();
     processes.iter().filter(|process| pids.contains(&process.pid)).any(|process| {
         let age = process.started_ticks.map(|ticks| uptime.saturating_sub(ticks / TICKS));
-        age.and_then(|age| i64::try_from(age).ok()).is_some_and(|age| age > limit)
+        age.and_then(|age| i64::try_from(age).ok())
+            .is_some_and(|age| age > limit && (hit.pause.is_some() || age <= quiet))
     })
 }
 

@@ -16,7 +16,7 @@ use crate::shape::Cluster;
 const HEALTHY: Duration = Duration::from_secs(300);
 
 /// How long the check may still speak of what was.
-const SILENT: Duration = Duration::from_secs(150);
+const SILENT: Duration = Duration::from_secs(210);
 
 /// Breaks, judges, mends, and leaves the cluster healthy; an error when it could not be made healthy again.
 pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
@@ -40,7 +40,7 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
         row.problem(format!("{why:#}"));
         say(&format!("{}: put back by hand: {why:#}", fault.name));
         for host in &cluster.hosts {
-            backup.restore(host)?;
+            backup.restore(host, host.name == fault.host && row.healthy_after.is_none())?;
         }
         cluster.wait_ready(HEALTHY).context("the cluster is not healthy after its files were put back")?;
         if let Err(why) = silent(cluster, &mut Row::new(cluster.shape, fault)) {
