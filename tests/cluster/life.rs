@@ -127,6 +127,7 @@ fn others(cluster: &Cluster, fault: &Fault, report: &Report, row: &mut Row, plac
 /// Runs the fix as it was printed, and waits until the cluster is healthy and the check silent.
 fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &mut Row) -> Result<()> {
     let start = Instant::now();
+    let mut failed = Vec::new();
     match &fault.mend {
         Mend::Printed(_) => {
             let fix = fix.context("no fix was printed")?;
@@ -139,7 +140,8 @@ fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &m
                 say(&format!("  {} # {command}", host.name));
                 let done = host.script(command, Duration::from_secs(180))?;
                 if !done.success {
-                    row.problem(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
+                    // `systemctl status` of what is down does so; whether the whole mends is what counts.
+                    failed.push(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
                 }
             }
             for unit in &fix.restarts {
@@ -151,7 +153,10 @@ fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &m
             host.ok_within(script, Duration::from_secs(300)).context("the mending script")?;
         }
     }
-    cluster.wait_ready(HEALTHY).context("after the fix")?;
+    if let Err(why) = cluster.wait_ready(HEALTHY) {
+        failed.into_iter().for_each(|text| row.problem(text));
+        return Err(why.context("after the fix"));
+    }
     row.healthy_after = Some(start.elapsed().as_secs());
     silent(cluster, row)?;
     row.silent_after = Some(start.elapsed().as_secs());
