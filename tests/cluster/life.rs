@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::backup::Backup;
 use crate::command::{eventually, say};
-use crate::doctor::{self, Finding, Fix, Report};
+use crate::doctor::{self, Finding, Fix, Report, Since};
 use crate::fault::{Fault, Mend};
 use crate::host::Host;
 use crate::results::Row;
@@ -24,12 +24,12 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
     let mut row = Row::new(cluster.shape, fault);
     let host = cluster.host(&fault.host)?;
     let backup = Backup::take(cluster)?;
-    let start = Instant::now();
+    let (start, since) = (Instant::now(), Since::now());
     let judged = host
         .ok_within(&fault.broken_by, Duration::from_secs(300))
         .context("it could not be broken")
-        .and_then(|_| judge(cluster, fault, host, &mut row));
-    let mended = judged.and_then(|fix| mend(cluster, fault, host, fix, &mut row));
+        .and_then(|_| judge(cluster, fault, host, since, &mut row));
+    let mended = judged.and_then(|fix| mend(cluster, fault, host, fix, since, &mut row));
     if let Some(undo) = &fault.undo {
         let undone = host.script(undo, Duration::from_secs(120))?;
         if !undone.success {
@@ -43,7 +43,7 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
             backup.restore(host, host.name == fault.host && row.healthy_after.is_none())?;
         }
         cluster.wait_ready(HEALTHY).context("the cluster is not healthy after its files were put back")?;
-        if let Err(why) = silent(cluster, &mut Row::new(cluster.shape, fault)) {
+        if let Err(why) = silent(cluster, since, &mut Row::new(cluster.shape, fault)) {
             row.problem(format!("files put back, and still: {why:#}"));
         }
     }
@@ -53,10 +53,10 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
 }
 
 /// Waits until the fault is found, then has it judged on every host and by all bundles together; gives its fix.
-fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result<Option<Fix>> {
+fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut Row) -> Result<Option<Fix>> {
     let broken = Instant::now();
     eventually("the first finding", Duration::from_secs(fault.limit), || {
-        let report = doctor::live(host)?;
+        let report = doctor::live(host, since)?;
         let first = report.roots(cluster).next().context("nothing was found")?;
         ensure!(first.rule == fault.rule, "first is {}", first.line());
         Ok(())
@@ -66,7 +66,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result
     std::thread::sleep(Duration::from_secs(fault.settle).saturating_sub(broken.elapsed()));
 
     let mut fix = None;
-    for (name, report) in doctor::live_on_all(&cluster.hosts) {
+    for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
         let report = report?;
         if name == host.name {
             row.seconds_of_check = Some(report.seconds);
@@ -89,7 +89,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result
             }
         }
     }
-    let report = doctor::by_bundles(cluster)?;
+    let report = doctor::by_bundles(cluster, since)?;
     match first(cluster, fault, &report, false) {
         Ok(finding) => {
             row.first_in_bundles = true;
@@ -125,7 +125,7 @@ fn others(cluster: &Cluster, fault: &Fault, report: &Report, row: &mut Row, plac
 }
 
 /// Runs the fix as it was printed, and waits until the cluster is healthy and the check silent.
-fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &mut Row) -> Result<()> {
+fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, since: Since, row: &mut Row) -> Result<()> {
     let start = Instant::now();
     let mut failed = Vec::new();
     match &fault.mend {
@@ -158,7 +158,7 @@ fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &m
         return Err(why.context("after the fix"));
     }
     row.healthy_after = Some(start.elapsed().as_secs());
-    silent(cluster, row)?;
+    silent(cluster, since, row)?;
     row.silent_after = Some(start.elapsed().as_secs());
     row.mended = true;
     Ok(())
@@ -186,19 +186,19 @@ fn placeholder(command: &str) -> Option<&str> {
 }
 
 /// Waits until no host and no bundle says anything.
-pub fn silent(cluster: &Cluster, row: &mut Row) -> Result<()> {
+fn silent(cluster: &Cluster, since: Since, row: &mut Row) -> Result<()> {
     let all_silent = |report: &Report| -> Result<()> {
         let lines: Vec<String> = report.roots(cluster).map(Finding::line).collect();
         ensure!(lines.is_empty(), "{}", lines.join("; "));
         Ok(())
     };
     eventually("silence", SILENT, || {
-        for (name, report) in doctor::live_on_all(&cluster.hosts) {
+        for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
             all_silent(&report?).with_context(|| format!("live on {name}"))?;
         }
         Ok(())
     })?;
-    if let Err(why) = all_silent(&doctor::by_bundles(cluster)?) {
+    if let Err(why) = all_silent(&doctor::by_bundles(cluster, since)?) {
         row.unexpected(format!("bundles after the fix: {why:#}"));
     }
     Ok(())
