@@ -259,9 +259,9 @@ fn knows_what_goes_on_and_counts_restarts() {
 #[test]
 fn what_came_often_is_over_after_twice_its_longest_pause() {
     let lost = || vec![pattern("a", "lost connection")];
-    // Hours of log before it, so that a tenth of its length is more than its pauses.
+    // Once hours before, so that a tenth of the log is longer than the pauses.
     let of = |matches: &[u32], end: u32| {
-        every([0], "fine") + &every(matches.iter().copied(), "lost connection") + &every([end], "fine")
+        every([0], "lost connection") + &every(matches.iter().copied(), "lost connection") + &every([end], "fine")
     };
     for (matches, end, ongoing) in [
         (&[30000, 30005, 30010, 30015, 30020][..], 30070, true),

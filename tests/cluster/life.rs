@@ -29,7 +29,7 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
         .ok_within(&fault.broken_by, Duration::from_secs(300))
         .context("it could not be broken")
         .and_then(|_| judge(cluster, fault, host, since, &mut row));
-    let mended = judged.and_then(|fix| mend(cluster, fault, host, fix, since, &mut row));
+    let mended = judged.and_then(|fixes| mend(cluster, fault, host, &fixes, since, &mut row));
     if let Some(undo) = &fault.undo {
         let undone = host.script(undo, Duration::from_secs(120))?;
         if !undone.success {
@@ -52,8 +52,8 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
     Ok(row)
 }
 
-/// Waits until the fault is found, then has it judged on every host and by all bundles together; gives its fix.
-fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut Row) -> Result<Option<Fix>> {
+/// Waits until the fault is found, then has it judged on every host and by all bundles together; gives its fixes.
+fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut Row) -> Result<Vec<Fix>> {
     let broken = Instant::now();
     eventually("the first finding", Duration::from_secs(fault.limit), || {
         let report = doctor::live(host, since)?;
@@ -65,15 +65,17 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut 
     // The symptoms come later, and must not take its place.
     std::thread::sleep(Duration::from_secs(fault.settle).saturating_sub(broken.elapsed()));
 
-    let mut fix = None;
+    let mut fixes = Vec::new();
     for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
         let report = report?;
         if name == host.name {
             row.seconds_of_check = Some(report.seconds);
             match first(cluster, fault, &report, true) {
-                Ok(finding) => {
+                Ok(_) => {
                     row.first_live = true;
-                    fix = finding.fix.clone();
+                    // One fault may be two findings of one rule: both timeouts of a load balancer.
+                    let same = report.roots(cluster).filter(|finding| finding.rule == fault.rule);
+                    fixes = same.filter_map(|finding| finding.fix.clone()).collect();
                 }
                 Err(why) => row.problem(format!("live on {name}: {why:#}")),
             }
@@ -102,7 +104,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut 
     }
     others(cluster, fault, &report, row, "bundles");
     ensure!(row.first_live, "not first on {}", host.name);
-    Ok(fix)
+    Ok(fixes)
 }
 
 /// The first root, when it is the fault on the right host.
@@ -125,27 +127,14 @@ fn others(cluster: &Cluster, fault: &Fault, report: &Report, row: &mut Row, plac
 }
 
 /// Runs the fix as it was printed, and waits until the cluster is healthy and the check silent.
-fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, since: Since, row: &mut Row) -> Result<()> {
+fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fixes: &[Fix], since: Since, row: &mut Row) -> Result<()> {
     let start = Instant::now();
     let mut failed = Vec::new();
     match &fault.mend {
         Mend::Printed(_) => {
-            let fix = fix.context("no fix was printed")?;
-            row.fix = fix.commands.clone();
-            ensure!(!fix.commands.is_empty(), "the fix has no commands: {}", fix.summary);
-            for command in &fix.commands {
-                if let Some(placeholder) = placeholder(command) {
-                    bail!("the command has to be filled in ({placeholder}): {command}");
-                }
-                say(&format!("  {} # {command}", host.name));
-                let done = host.script(command, Duration::from_secs(180))?;
-                if !done.success {
-                    // `systemctl status` of what is down does so; whether the whole mends is what counts.
-                    failed.push(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
-                }
-            }
-            for unit in &fix.restarts {
-                host.script(&restart(unit), Duration::from_secs(120))?;
+            ensure!(!fixes.is_empty(), "no fix was printed");
+            for fix in fixes {
+                apply(host, fix, row, &mut failed)?;
             }
         }
         Mend::Script { why, script } => {
@@ -161,6 +150,27 @@ fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, since: 
     silent(cluster, since, row)?;
     row.silent_after = Some(start.elapsed().as_secs());
     row.mended = true;
+    Ok(())
+}
+
+/// Runs the commands exactly as they are printed, and restarts what the fix says is to be restarted.
+fn apply(host: &Host, fix: &Fix, row: &mut Row, failed: &mut Vec<String>) -> Result<()> {
+    row.fix.extend(fix.commands.clone());
+    ensure!(!fix.commands.is_empty(), "the fix has no commands: {}", fix.summary);
+    for command in &fix.commands {
+        if let Some(placeholder) = placeholder(command) {
+            bail!("the command has to be filled in ({placeholder}): {command}");
+        }
+        say(&format!("  {} # {command}", host.name));
+        let done = host.script(command, Duration::from_secs(180))?;
+        if !done.success {
+            // `systemctl status` of what is down does so; whether the whole mends is what counts.
+            failed.push(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
+        }
+    }
+    for unit in &fix.restarts {
+        host.script(&restart(unit), Duration::from_secs(120))?;
+    }
     Ok(())
 }
 
