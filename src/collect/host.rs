@@ -61,6 +61,10 @@ pub fn collect_with(
             left_out: vec![("logs".to_owned(), "the scanner failed; please report this".to_owned())],
             ..Logs::default()
         });
+        host.logs.looked_at = match files.source().recording() {
+            Some(recording) => recording.at.filter(|_| recording.of == SourceKind::Live),
+            None => (kind == SourceKind::Live).then(super::now),
+        };
         host
     });
     add_refused(&files, &problems);

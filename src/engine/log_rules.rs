@@ -121,18 +121,17 @@ const TICKS: u64 = 100;
 
 /// A program that has nothing to complain of may write nothing at all, so that its complaint stays its log's last line. Where
 /// it has run for twice the longest pause between the complaints, and the host's other logs went on for as long after the
-/// last one, it is over.
+/// last one, it is over. So is what came too seldom to tell, when the program was started again after it and stays.
 fn is_quiet_again(host: &Host, hit: &LogHit) -> bool {
-    let Some(limit) = hit.pause.map(|pause| QUIET.max(pause.saturating_mul(2))) else { return false };
-    if hit.quiet_seconds(&host.logs).is_none_or(|quiet| quiet <= limit) {
-        return false;
-    }
+    let limit = hit.pause.map_or(QUIET.saturating_mul(2), |pause| QUIET.max(pause.saturating_mul(2)));
+    let Some(quiet) = hit.quiet_seconds(&host.logs).filter(|quiet| *quiet > limit) else { return false };
     let (Ok(uptime), Ok(processes)) = (&host.system.uptime_seconds, &host.system.processes) else { return false };
     let named = host.components.iter().filter(|component| hit.component.as_deref() == Some(component.name.name()));
     let pids: Vec<u32> = named.filter_map(|component| component.pid).collect();
     processes.iter().filter(|process| pids.contains(&process.pid)).any(|process| {
         let age = process.started_ticks.map(|ticks| uptime.saturating_sub(ticks / TICKS));
-        age.and_then(|age| i64::try_from(age).ok()).is_some_and(|age| age > limit)
+        age.and_then(|age| i64::try_from(age).ok())
+            .is_some_and(|age| age > limit && (hit.pause.is_some() || age <= quiet))
     })
 }
 
@@ -149,4 +148,74 @@ fn unread(card: &Card, host: &Host) -> Option<Unknown> {
         .filter(|(path, _)| host.logs.scanned.iter().all(|log| log.path != *path))
         .find(|(path, _)| !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program)))
         .map(|(path, why)| Unknown::new(path.as_str(), why.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::facts::component::{Component, ComponentName};
+    use crate::facts::system::Process;
+
+    /// A host that was looked at `quiet` seconds after the message, with an apiserver that has run for `age` seconds.
+    fn host(quiet: i64, age: u64) -> Host {
+        let mut host = Host::empty("m1");
+        host.system.uptime_seconds = Ok(100_000);
+        host.system.processes = Ok(vec![Process {
+            pid: 7,
+            comm: "kube-apiserver".to_owned(),
+            exe: None,
+            argv: Vec::new(),
+            cwd: None,
+            environment: BTreeMap::new(),
+            network_namespace: None,
+            started_ticks: Some((100_000 - age) * TICKS),
+            stopped: false,
+        }]);
+        let mut apiserver = Component::new(ComponentName::KubeApiserver);
+        apiserver.pid = Some(7);
+        host.components.push(apiserver);
+        let last: jiff::Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
+        host.logs.looked_at = Some(last + jiff::SignedDuration::from_secs(quiet));
+        host
+    }
+
+    fn hit(pause: Option<i64>) -> LogHit {
+        LogHit {
+            rule: "a".to_owned(),
+            pattern: 0,
+            component: Some("kube-apiserver".to_owned()),
+            captures: BTreeMap::new(),
+            count: 9,
+            first: None,
+            last: Some("2026-11-21T09:00:00Z".to_owned()),
+            ongoing: Some(true),
+            pause,
+            restarts: 0,
+            restarted: BTreeMap::new(),
+            lines: Vec::new(),
+            seconds: Default::default(),
+            brief: false,
+        }
+    }
+
+    #[test]
+    fn a_program_that_runs_on_in_silence_has_nothing_to_complain_of() {
+        for (what, pause, quiet, age, over) in [
+            ("it runs since before", Some(5), 100, 5000, true),
+            ("it was started again", Some(5), 100, 90, true),
+            ("not for long enough", Some(5), 50, 5000, false),
+            ("the pauses were as long", Some(60), 100, 5000, false),
+            ("it has just been started, again and again", Some(5), 100, 20, false),
+            ("rare, and started again", None, 300, 290, true),
+            ("rare, and it runs since before", None, 300, 5000, false),
+            ("rare, and not for long", None, 100, 90, false),
+        ] {
+            assert_eq!(is_quiet_again(&host(quiet, age), &hit(pause)), over, "{what}");
+        }
+        let mut dead = host(300, 5000);
+        dead.components.clear();
+        assert!(!is_quiet_again(&dead, &hit(Some(5))), "what it said last is why it ended");
+    }
 }

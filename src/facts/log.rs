@@ -14,6 +14,8 @@ pub struct Logs {
     pub scanned: Vec<ScannedLog>,
     /// What was left out, with why.
     pub left_out: Vec<(String, String)>,
+    /// When the host was looked at; none for a tree, which does not say.
+    pub looked_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,10 +62,11 @@ pub struct LogHit {
 }
 
 impl LogHit {
-    /// Seconds from its last match to the last line of any of the host's logs, which is about when the host was looked at.
+    /// Seconds from its last match to when the host was looked at, or to the last line of any of its logs where that is not
+    /// known.
     pub fn quiet_seconds(&self, logs: &Logs) -> Option<i64> {
         let time = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok();
-        let end = logs.scanned.iter().filter_map(|log| time(&log.last)).max()?;
+        let end = logs.scanned.iter().filter_map(|log| time(&log.last)).max().max(logs.looked_at)?;
         Some(end.duration_since(time(&self.last)?).as_secs())
     }
 

@@ -257,6 +257,47 @@ fn knows_what_goes_on_and_counts_restarts() {
 }
 
 #[test]
+fn what_came_often_is_over_after_twice_its_longest_pause() {
+    let lost = || vec![pattern("a", "lost connection")];
+    // Once hours before, so that a tenth of the log is longer than the pauses.
+    let of = |matches: &[u32], end: u32| {
+        every([0], "lost connection") + &every(matches.iter().copied(), "lost connection") + &every([end], "fine")
+    };
+    for (matches, end, ongoing) in [
+        (&[30000, 30005, 30010, 30015, 30020][..], 30070, true),
+        (&[30000, 30005, 30010, 30015, 30020], 30200, false),
+        // A back-off.
+        (&[30000, 30020, 30060, 30140, 30300], 30600, true),
+        (&[30000, 30020, 30060, 30140, 30300], 30700, false),
+        // Too few to tell.
+        (&[30000, 30005], 30200, true),
+    ] {
+        let found = hits(lost(), "/x", of(matches, end));
+        assert_eq!(found[0].ongoing, Some(ongoing), "{matches:?} until {end}");
+    }
+}
+
+#[test]
+fn what_is_counted_together_is_over_when_its_program_goes_on_in_another_file() {
+    let line = |second: u32, client: u32| {
+        format!("2026-11-21T09:{:02}:{:02}Z stderr F refused {client}\n", second / 60, second % 60)
+    };
+    let first: String = (0..300).map(|number| line(number / 10, number)).collect();
+    let next = "2026-11-21T09:30:00Z stderr F ready\n".to_owned();
+    let path = |number| format!("/var/log/pods/kube-system_etcd-m1_1/etcd/{number}.log");
+    let logs = [(path(0), first), (path(1), next)];
+    let logs: Vec<(&str, Vec<u8>)> =
+        logs.iter().map(|(path, text)| (path.as_str(), text.clone().into_bytes())).collect();
+    let found = scan(vec![pattern("a", r"refused (?P<client>\d+)")], &logs).hits;
+    assert_eq!(found.len(), 201);
+    assert!(
+        found.iter().all(|hit| hit.ongoing == Some(false)),
+        "{:?}",
+        found.iter().find(|hit| hit.ongoing != Some(false))
+    );
+}
+
+#[test]
 fn copies_count_once() {
     let line = every([0, 1], "no space left on device").into_bytes();
     let logs =

@@ -3,12 +3,10 @@
 
 use std::net::IpAddr;
 
-use super::{Context, Refined};
 use crate::engine::verdict::Draft;
 use crate::facts::Host;
 use crate::facts::address::Url;
 use crate::facts::component::{Component, ComponentName};
-use crate::facts::log::{LogHit, QUIET};
 use crate::facts::probe::{ConnectAnswer, ConnectOutcome, DID_NOT_ANSWER, HUNG_UP, PLAIN_TEXT, TALKS_TLS, TLS_ALERT};
 use crate::facts::topology::{Edge, secure_port};
 use crate::origin::{Origin, Unknown};
@@ -40,22 +38,6 @@ pub fn reach(host: &Host, url: &Url) -> Option<Reach> {
         ConnectOutcome::NotResolved(why) => Reach::Unknown(Unknown::new(&answer.target, why.clone())),
         ConnectOutcome::Connected => spoken(host, &answer.target),
     })
-}
-
-/// Whether what a message says cannot be reached at `endpoint` (`HOST:PORT`) answers now, and has not been complained of since.
-/// An answer alone proves little where every third attempt fails.
-pub fn is_reached_again(host: &Host, hit: &LogHit, endpoint: &str) -> bool {
-    hit.quiet_seconds(&host.logs).is_some_and(|quiet| quiet > QUIET)
-        && Url::parse(&format!("https://{endpoint}"))
-            .is_some_and(|url| matches!(reach(host, &url), Some(Reach::Answers)))
-}
-
-/// [`is_reached_again`] for messages that capture their `endpoint`.
-pub fn drop_when_reached_again(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
-    match ["endpoint", "address"].into_iter().find_map(|name| hit.captures.get(name)) {
-        Some(endpoint) if is_reached_again(host, hit, endpoint) => Refined::Drop,
-        _ => Refined::Keep(Vec::new()),
-    }
 }
 
 fn silence(host: &Host, target: &str, reason: String) -> Reach {

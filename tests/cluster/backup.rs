@@ -52,22 +52,25 @@ impl Backup {
         Ok(Backup { folder })
     }
 
-    /// Puts every file of a host back and starts again what read them.
-    pub fn restore(&self, host: &Host) -> Result<()> {
+    /// Puts a host's files back where they differ, and starts again what reads them; that alone when `forced`.
+    pub fn restore(&self, host: &Host, forced: bool) -> Result<()> {
         let from = self.folder.join(&host.name);
         // Files are written anew where they differ, so that nothing is restarted for a file that was not touched.
         let script = format!(
             "cd '{root}'
              for path in {kept}; do
-               [ -e \"{from}/$path\" ] || {{ rm -rf \"$path\"; continue; }}
+               [ -e \"{from}/$path\" ] || {{ [ ! -e \"$path\" ] || echo \"$path\"; rm -rf \"$path\"; continue; }}
                diff -rq --no-dereference \"{from}/$path\" \"$path\" >/dev/null 2>&1 && continue
-               rm -rf \"$path\"; mkdir -p \"$(dirname \"$path\")\"; cp -a \"{from}/$path\" \"$path\"
+               echo \"$path\"; rm -rf \"$path\"; mkdir -p \"$(dirname \"$path\")\"; cp -a \"{from}/$path\" \"$path\"
              done",
             root = host.path("/")?.display(),
             kept = KEPT.join(" "),
             from = from.display(),
         );
-        sh(&script, Duration::from_secs(60))?;
+        let changed = sh(&script, Duration::from_secs(60))?;
+        if changed.trim().is_empty() && !forced {
+            return Ok(());
+        }
         let restart = "systemctl daemon-reload
             hostname \"$(cat /etc/hostname)\"
             for unit in containerd kubelet haproxy keepalived etcd docker; do

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -83,9 +83,26 @@ fn report(said: &Said) -> Result<Report> {
     serde_json::from_str(&said.out).with_context(|| format!("k8sdoctor's report: {}", said.tail()))
 }
 
+/// How far back logs are read: the messages of the faults before belong to those.
+#[derive(Debug, Clone, Copy)]
+pub struct Since(Option<Instant>);
+
+impl Since {
+    pub const EVER: Since = Since(None);
+
+    pub fn now() -> Since {
+        Since(Some(Instant::now()))
+    }
+
+    fn argument(self) -> Option<String> {
+        Some(format!("--since={}s", self.0?.elapsed().as_secs() + 5))
+    }
+}
+
 /// `k8sdoctor check` on the live host.
-pub fn live(host: &Host) -> Result<Report> {
-    live_with(host, &[])
+pub fn live(host: &Host, since: Since) -> Result<Report> {
+    let since = since.argument();
+    live_with(host, &since.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// `k8sdoctor check` on the live host with more words.
@@ -95,9 +112,9 @@ pub fn live_with(host: &Host, words: &[&str]) -> Result<Report> {
 }
 
 /// `k8sdoctor check` on each of the hosts, in their order.
-pub fn live_on_all(hosts: &[Host]) -> Vec<(String, Result<Report>)> {
+pub fn live_on_all(hosts: &[Host], since: Since) -> Vec<(String, Result<Report>)> {
     std::thread::scope(|scope| {
-        let running: Vec<_> = hosts.iter().map(|host| (host, scope.spawn(|| live(host)))).collect();
+        let running: Vec<_> = hosts.iter().map(|host| (host, scope.spawn(move || live(host, since)))).collect();
         let joined = running.into_iter().map(|(host, thread)| {
             let report = thread.join().unwrap_or_else(|_| bail!("the check panicked"));
             (host.name.clone(), report)
@@ -107,12 +124,15 @@ pub fn live_on_all(hosts: &[Host]) -> Vec<(String, Result<Report>)> {
 }
 
 /// `k8sdoctor collect` on every host, then one check of all bundles.
-pub fn by_bundles(cluster: &Cluster) -> Result<Report> {
+pub fn by_bundles(cluster: &Cluster, since: Since) -> Result<Report> {
     let folder = tempfile::tempdir_in(cluster.place.run())?;
     let mut bundles: Vec<PathBuf> = Vec::new();
     for host in &cluster.hosts {
         let inside = "/run/k8sdoctor-bundle.tar.zst";
-        let done = host.run(&["k8sdoctor", "collect", "--output", inside], Duration::from_secs(240))?;
+        let since = since.argument();
+        let mut words = vec!["k8sdoctor", "collect", "--output", inside];
+        words.extend(since.as_deref());
+        let done = host.run(&words, Duration::from_secs(240))?;
         if !matches!(done.code, Some(0 | 3)) {
             bail!("collect on {}: {}", host.name, done.tail());
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::backup::Backup;
 use crate::command::{eventually, say};
-use crate::doctor::{self, Finding, Fix, Report};
+use crate::doctor::{self, Finding, Fix, Report, Since};
 use crate::fault::{Fault, Mend};
 use crate::host::Host;
 use crate::results::Row;
@@ -16,7 +16,7 @@ use crate::shape::Cluster;
 const HEALTHY: Duration = Duration::from_secs(300);
 
 /// How long the check may still speak of what was.
-const SILENT: Duration = Duration::from_secs(150);
+const SILENT: Duration = Duration::from_secs(210);
 
 /// Breaks, judges, mends, and leaves the cluster healthy; an error when it could not be made healthy again.
 pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
@@ -24,12 +24,12 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
     let mut row = Row::new(cluster.shape, fault);
     let host = cluster.host(&fault.host)?;
     let backup = Backup::take(cluster)?;
-    let start = Instant::now();
+    let (start, since) = (Instant::now(), Since::now());
     let judged = host
         .ok_within(&fault.broken_by, Duration::from_secs(300))
         .context("it could not be broken")
-        .and_then(|_| judge(cluster, fault, host, &mut row));
-    let mended = judged.and_then(|fix| mend(cluster, fault, host, fix, &mut row));
+        .and_then(|_| judge(cluster, fault, host, since, &mut row));
+    let mended = judged.and_then(|fixes| mend(cluster, fault, host, &fixes, since, &mut row));
     if let Some(undo) = &fault.undo {
         let undone = host.script(undo, Duration::from_secs(120))?;
         if !undone.success {
@@ -40,10 +40,10 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
         row.problem(format!("{why:#}"));
         say(&format!("{}: put back by hand: {why:#}", fault.name));
         for host in &cluster.hosts {
-            backup.restore(host)?;
+            backup.restore(host, host.name == fault.host && row.healthy_after.is_none())?;
         }
         cluster.wait_ready(HEALTHY).context("the cluster is not healthy after its files were put back")?;
-        if let Err(why) = silent(cluster, &mut Row::new(cluster.shape, fault)) {
+        if let Err(why) = silent(cluster, since, &mut Row::new(cluster.shape, fault)) {
             row.problem(format!("files put back, and still: {why:#}"));
         }
     }
@@ -52,11 +52,11 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
     Ok(row)
 }
 
-/// Waits until the fault is found, then has it judged on every host and by all bundles together; gives its fix.
-fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result<Option<Fix>> {
+/// Waits until the fault is found, then has it judged on every host and by all bundles together; gives its fixes.
+fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut Row) -> Result<Vec<Fix>> {
     let broken = Instant::now();
     eventually("the first finding", Duration::from_secs(fault.limit), || {
-        let report = doctor::live(host)?;
+        let report = doctor::live(host, since)?;
         let first = report.roots(cluster).next().context("nothing was found")?;
         ensure!(first.rule == fault.rule, "first is {}", first.line());
         Ok(())
@@ -65,15 +65,17 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result
     // The symptoms come later, and must not take its place.
     std::thread::sleep(Duration::from_secs(fault.settle).saturating_sub(broken.elapsed()));
 
-    let mut fix = None;
-    for (name, report) in doctor::live_on_all(&cluster.hosts) {
+    let mut fixes = Vec::new();
+    for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
         let report = report?;
         if name == host.name {
             row.seconds_of_check = Some(report.seconds);
             match first(cluster, fault, &report, true) {
-                Ok(finding) => {
+                Ok(_) => {
                     row.first_live = true;
-                    fix = finding.fix.clone();
+                    // One fault may be two findings of one rule: both timeouts of a load balancer.
+                    let same = report.roots(cluster).filter(|finding| finding.rule == fault.rule);
+                    fixes = same.filter_map(|finding| finding.fix.clone()).collect();
                 }
                 Err(why) => row.problem(format!("live on {name}: {why:#}")),
             }
@@ -89,7 +91,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result
             }
         }
     }
-    let report = doctor::by_bundles(cluster)?;
+    let report = doctor::by_bundles(cluster, since)?;
     match first(cluster, fault, &report, false) {
         Ok(finding) => {
             row.first_in_bundles = true;
@@ -102,7 +104,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, row: &mut Row) -> Result
     }
     others(cluster, fault, &report, row, "bundles");
     ensure!(row.first_live, "not first on {}", host.name);
-    Ok(fix)
+    Ok(fixes)
 }
 
 /// The first root, when it is the fault on the right host.
@@ -125,25 +127,14 @@ fn others(cluster: &Cluster, fault: &Fault, report: &Report, row: &mut Row, plac
 }
 
 /// Runs the fix as it was printed, and waits until the cluster is healthy and the check silent.
-fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &mut Row) -> Result<()> {
+fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fixes: &[Fix], since: Since, row: &mut Row) -> Result<()> {
     let start = Instant::now();
+    let mut failed = Vec::new();
     match &fault.mend {
         Mend::Printed(_) => {
-            let fix = fix.context("no fix was printed")?;
-            row.fix = fix.commands.clone();
-            ensure!(!fix.commands.is_empty(), "the fix has no commands: {}", fix.summary);
-            for command in &fix.commands {
-                if let Some(placeholder) = placeholder(command) {
-                    bail!("the command has to be filled in ({placeholder}): {command}");
-                }
-                say(&format!("  {} # {command}", host.name));
-                let done = host.script(command, Duration::from_secs(180))?;
-                if !done.success {
-                    row.problem(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
-                }
-            }
-            for unit in &fix.restarts {
-                host.script(&restart(unit), Duration::from_secs(120))?;
+            ensure!(!fixes.is_empty(), "no fix was printed");
+            for fix in fixes {
+                apply(host, fix, row, &mut failed)?;
             }
         }
         Mend::Script { why, script } => {
@@ -151,11 +142,35 @@ fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fix: Option<Fix>, row: &m
             host.ok_within(script, Duration::from_secs(300)).context("the mending script")?;
         }
     }
-    cluster.wait_ready(HEALTHY).context("after the fix")?;
+    if let Err(why) = cluster.wait_ready(HEALTHY) {
+        failed.into_iter().for_each(|text| row.problem(text));
+        return Err(why.context("after the fix"));
+    }
     row.healthy_after = Some(start.elapsed().as_secs());
-    silent(cluster, row)?;
+    silent(cluster, since, row)?;
     row.silent_after = Some(start.elapsed().as_secs());
     row.mended = true;
+    Ok(())
+}
+
+/// Runs the commands exactly as they are printed, and restarts what the fix says is to be restarted.
+fn apply(host: &Host, fix: &Fix, row: &mut Row, failed: &mut Vec<String>) -> Result<()> {
+    row.fix.extend(fix.commands.clone());
+    ensure!(!fix.commands.is_empty(), "the fix has no commands: {}", fix.summary);
+    for command in &fix.commands {
+        if let Some(placeholder) = placeholder(command) {
+            bail!("the command has to be filled in ({placeholder}): {command}");
+        }
+        say(&format!("  {} # {command}", host.name));
+        let done = host.script(command, Duration::from_secs(180))?;
+        if !done.success {
+            // `systemctl status` of what is down does so; whether the whole mends is what counts.
+            failed.push(format!("`{command}` exits with {:?}: {}", done.code, done.tail()));
+        }
+    }
+    for unit in &fix.restarts {
+        host.script(&restart(unit), Duration::from_secs(120))?;
+    }
     Ok(())
 }
 
@@ -181,19 +196,19 @@ pub fn placeholder(command: &str) -> Option<&str> {
 }
 
 /// Waits until no host and no bundle says anything.
-pub fn silent(cluster: &Cluster, row: &mut Row) -> Result<()> {
+fn silent(cluster: &Cluster, since: Since, row: &mut Row) -> Result<()> {
     let all_silent = |report: &Report| -> Result<()> {
         let lines: Vec<String> = report.roots(cluster).map(Finding::line).collect();
         ensure!(lines.is_empty(), "{}", lines.join("; "));
         Ok(())
     };
     eventually("silence", SILENT, || {
-        for (name, report) in doctor::live_on_all(&cluster.hosts) {
+        for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
             all_silent(&report?).with_context(|| format!("live on {name}"))?;
         }
         Ok(())
     })?;
-    if let Err(why) = all_silent(&doctor::by_bundles(cluster)?) {
+    if let Err(why) = all_silent(&doctor::by_bundles(cluster, since)?) {
         row.unexpected(format!("bundles after the fix: {why:#}"));
     }
     Ok(())

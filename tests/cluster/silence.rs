@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::command::say;
-use crate::doctor::{self, Finding};
+use crate::doctor::{self, Finding, Since};
 use crate::host::Host;
 use crate::results::Stage;
 use crate::shape::Cluster;
@@ -66,7 +66,7 @@ fn stage_of(cluster: &Cluster, stage: &str, heard: Heard) -> Stage {
 }
 
 fn listen(cluster: &Cluster, host: &Host, heard: &Mutex<Heard>) {
-    let report = doctor::live(host);
+    let report = doctor::live(host, Since::EVER);
     let mut heard = heard.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     heard.checks += 1;
     match report {
@@ -95,7 +95,7 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
     let heard = heard.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     stages.push(stage_of(cluster, &format!("running for {} s", running.as_secs()), heard));
 
-    let report = doctor::by_bundles(cluster)?;
+    let report = doctor::by_bundles(cluster, Since::EVER)?;
     let findings = report.roots(cluster).map(Finding::line).collect();
     stages.push(stage_of(cluster, "bundles of all hosts", Heard { checks: 1, findings }));
 
@@ -104,7 +104,7 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
     stages.push(watch.end(cluster, "rolling restart"));
     restarted?;
 
-    let report = doctor::by_bundles(cluster)?;
+    let report = doctor::by_bundles(cluster, Since::EVER)?;
     let findings = report.roots(cluster).map(Finding::line).collect();
     stages.push(stage_of(cluster, "bundles after the restart", Heard { checks: 1, findings }));
     Ok(stages)

@@ -4,16 +4,14 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
+use crate::facts::log::{LogHit, QUIET};
 use crate::facts::topology::{Edge, KUBEADM, Service, edges};
 use crate::rules::load_balancer::{before_apiservers, is_dialled_rightly, listen_port, missed_dials};
 use crate::rules::reach::{self, Reach};
-use crate::rules::{Context, Detector, Judge, not_running};
+use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
-pub(super) const DETECTOR: Detector = Detector {
-    id: "kubelet-apiserver-unreachable",
-    judge: Judge::Host(judge),
-    refine: Some(reach::drop_when_reached_again),
-};
+pub(super) const DETECTOR: Detector =
+    Detector { id: "kubelet-apiserver-unreachable", judge: Judge::Host(judge), refine: Some(refine) };
 
 /// What kubeadm writes when a node joins.
 const USUAL_KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
@@ -82,5 +80,18 @@ fn is_kubelets(edge: &Edge, kubelet: &Component) -> bool {
         Some(kubeconfig) if edge.client == kubeconfig.value => true,
         None if edge.client == "/etc/kubernetes/kubelet.conf" => true,
         _ => edge.client == ComponentName::Kubelet.name(),
+    }
+}
+
+/// What it complained of is over when the apiserver answers now and it has been silent since. An answer alone proves little
+/// where every third attempt fails.
+fn refine(context: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let Some(kubelet) = host.component(ComponentName::Kubelet) else { return Refined::Keep(Vec::new()) };
+    let answers = |edge: &Edge| edge.parsed().and_then(|url| reach::reach(host, &url)) == Some(Reach::Answers);
+    let is_own = |edge: &Edge| edge.client_host == host.name && is_kubelets(edge, kubelet);
+    let is_quiet = hit.quiet_seconds(&host.logs).is_some_and(|quiet| quiet > QUIET);
+    match is_quiet && edges(context.cluster).iter().any(|edge| is_own(edge) && answers(edge)) {
+        true => Refined::Drop,
+        false => Refined::Keep(Vec::new()),
     }
 }

@@ -3,12 +3,14 @@
 use super::inventory::{file_at, in_force, key_file, readable};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::certificates::CertificateFile;
+use crate::facts::certificates::{Certificate, CertificateFile};
 use crate::facts::component::ComponentName;
+use crate::facts::log::LogHit;
 use crate::origin::Origin;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 
-pub(super) const DETECTOR: Detector = Detector { id: "pki-key-mismatch", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "pki-key-mismatch", judge: Judge::Host(judge), refine: Some(refine) };
 
 /// Flags that name a certificate and its key.
 const FLAGS: &[(ComponentName, &str, &str)] = &[
@@ -46,13 +48,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let Some(certificate) = in_force(pair.certificate.1, context.cluster.at) else { continue };
         let Some(key) = pair.key.1.keys.first() else { continue };
         let Some(digest) = verdict.known(&key.public_key_sha256) else { continue };
-        // Of a bundle of authorities any may be the one that signs.
-        let matches = if certificate.is_ca {
-            pair.certificate.1.certificates.iter().any(|other| other.public_key_sha256 == *digest)
-        } else {
-            certificate.public_key_sha256 == *digest
-        };
-        if matches {
+        if belong_together(&pair, certificate, digest) {
             verdict.pass();
             continue;
         }
@@ -75,6 +71,29 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         verdict.fail(draft);
     }
+}
+
+fn belong_together(pair: &Pair<'_>, certificate: &Certificate, digest: &str) -> bool {
+    // Of a bundle of authorities any may be the one that signs.
+    match certificate.is_ca {
+        true => pair.certificate.1.certificates.iter().any(|other| other.public_key_sha256 == digest),
+        false => certificate.public_key_sha256 == digest,
+    }
+}
+
+/// A renewal writes certificate and key one after the other, and a program that reads them meanwhile complains once. Where
+/// all pairs of the program belong together now, that is over.
+fn refine(context: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let mut scratch = Verdict::default();
+    let is_its = |pair: &&Pair<'_>| pair.named.is_some() && hit.component.as_deref() == Some(pair.user.as_str());
+    let pairs = pairs(host, &mut scratch);
+    let mut matches = pairs.iter().filter(is_its).map(|pair| {
+        let certificate = in_force(pair.certificate.1, context.cluster.at)?;
+        let digest = pair.key.1.keys.first()?.public_key_sha256.as_ref().ok()?;
+        Some(belong_together(pair, certificate, digest))
+    });
+    let is_over = pairs.iter().any(|pair| is_its(&pair)) && matches.all(|matches| matches == Some(true));
+    if is_over { Refined::Drop } else { Refined::Keep(Vec::new()) }
 }
 
 fn pairs<'a>(host: &'a Host, verdict: &mut Verdict) -> Vec<Pair<'a>> {
