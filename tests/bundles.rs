@@ -32,7 +32,10 @@ fn verdict(checker: &Checker, options: &RunOptions) -> serde_json::Value {
 }
 
 fn bundle(source: &str, to: &Path, secrets: bool) -> String {
-    let source = k8sdoctor::source::open(Some(source)).expect("a source");
+    // As `collect` and `check` open it: a tree may be what another tool took.
+    let mut hosts = k8sdoctor::source::open_all(Some(source)).expect("a source");
+    assert_eq!(hosts.len(), 1, "{source}");
+    let source = hosts.remove(0);
     let options = CollectOptions { redact: Policy { secrets }, ..CollectOptions::default() };
     let summary = to_file(source, to, &options).expect("a bundle");
     assert_eq!(summary.incomplete, None);

@@ -211,3 +211,70 @@ fn fill(secret: &[u8], out: &mut Vec<u8>) {
 fn is_filled(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(*byte, FILL | b'*' | b' ' | b'.' | b'='))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(path: &str, text: &str) -> String {
+        String::from_utf8(content(path, text.as_bytes(), Policy::default()).unwrap().content).unwrap()
+    }
+
+    #[test]
+    fn what_tells_clusters_apart_is_no_secret() {
+        for text in [
+            "--initial-cluster-token etcd-cluster-1 --initial-cluster a=https://10.0.0.1:2380",
+            "    --initial-cluster-token my-etcd-token \\\n    --initial-cluster-state new",
+            "    --initial-cluster-token etcd-token --initial-cluster-state new",
+            "  --initial-cluster-token=etcd-cluster-1 \\\n  --name m1",
+            "ETCD_INITIAL_CLUSTER_TOKEN=\"etcd-cluster-1\"\n",
+            "export ETCD_INITIAL_CLUSTER_TOKEN=etcd-cluster-1\n",
+            "initial-cluster-token: 'etcd-cluster-1'\n",
+            "{\"initial-cluster-token\":\"etcd-cluster-1\"}",
+            "- --initial-cluster-token\n- etcd-cluster-1\n",
+            "etcd\0--initial-cluster-token\0etcd-cluster-1\0",
+        ] {
+            assert_eq!(redacted("/etc/x", text), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_leaves_the_rest_of_its_line() {
+        for (text, expected) in [
+            ("  --token hunter2222 \\\n  --v=2", "  --token xxxxxxxxxx \\\n  --v=2"),
+            ("  --token=hunter2222 \\\n  --v=2", "  --token=xxxxxxxxxx \\\n  --v=2"),
+            ("  --token \\\n  hunter2222 \\\n  --v=2", "  --token \\\n  xxxxxxxxxx \\\n  --v=2"),
+            ("TOKEN=hunter2222 \\\n--v=2", "TOKEN=xxxxxxxxxx \\\n--v=2"),
+            ("TOKEN=hunter\\\n2222\nA=b\n", "TOKEN=xxxxxx\\\nxxxx\nA=b\n"),
+            ("TOKEN=\\\nhunter2222\nA=b\n", "TOKEN=\\\nxxxxxxxxxx\nA=b\n"),
+            ("TOKEN=hunter2222\\\\\nA=b\n", "TOKEN=xxxxxxxxxxxx\nA=b\n"),
+            ("Environment=\"TOKEN=hunter2222\" \\\n  A=b", "Environment=\"TOKEN=xxxxxxxxxx\" \\\n  A=b"),
+            (
+                "  --header \"Bearer hunter2222hunter\" \\\n  --v=2",
+                "  --header \"Bearer xxxxxxxxxxxxxxxx\" \\\n  --v=2",
+            ),
+            ("  --password 'hunter2222' \\\n  --v=2", "  --password 'xxxxxxxxxx' \\\n  --v=2"),
+        ] {
+            assert_eq!(redacted("/etc/x", text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_has_the_stand_ins_of_its_unit() {
+        for line in [
+            "etcd --initial-cluster-token etcd-cluster-1 --name m1",
+            "kubelet --token hunter2222 --v=2",
+            "kubelet --token=hunter2222 --v=2",
+            "curl -u admin:hunter2222 https://10.0.0.1",
+            "sshpass -p hunter2222 ssh m1",
+            "mysqldump -h db -phunter2222 x",
+            "htpasswd -b -c file bob hunter2222",
+            "kubeadm join --token abcdef.0123456789abcdef 10.0.0.1:6443",
+        ] {
+            let unit = redacted("/etc/systemd/system/x.service", &format!("ExecStart=/usr/bin/{line}\n"));
+            let process = redacted("/proc/1/cmdline", &format!("/usr/bin/{line}").replace(' ', "\0"));
+            assert_eq!(unit.trim_end().strip_prefix("ExecStart="), Some(process.replace('\0', " ").as_str()));
+            assert!(!process.contains("hunter2222"), "{process}");
+        }
+    }
+}

@@ -41,6 +41,8 @@ pub struct ArchiveSource {
     stated: BTreeMap<String, FileKind>,
     has_socket_list: bool,
     picked: bool,
+    /// Directories that such a maker takes whole, when it takes them.
+    whole: &'static [&'static str],
     recording: Recording,
 }
 
@@ -65,6 +67,7 @@ impl ArchiveSource {
             stated: BTreeMap::from([("/dev/null".to_owned(), FileKind::Device)]),
             has_socket_list: false,
             picked: false,
+            whole: &[],
             recording: Recording::unknown(),
         };
         source.read_socket_list();
@@ -75,6 +78,19 @@ impl ArchiveSource {
     pub fn picked(mut self) -> ArchiveSource {
         self.picked = true;
         self
+    }
+
+    /// Directories that the archive's maker took whole, when they are there: what is not in them was not on the host.
+    pub fn with_whole(mut self, directories: &'static [&'static str]) -> ArchiveSource {
+        self.whole = directories;
+        self
+    }
+
+    fn is_in_whole(&self, path: &str) -> bool {
+        self.whole.iter().any(|directory| {
+            let inside = path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+            inside && matches!(self.archive.nodes.get(&self.name_of(directory)), Some(Node::Directory(_)))
+        })
     }
 
     /// What stands at these paths of the host, beside what the archive has there itself.
@@ -212,7 +228,8 @@ impl ArchiveSource {
                         && whole.starts_with("/run/")
                         && whole.ends_with(".sock")
                         && whole.matches('/').count() <= 4;
-                    let beyond = self.picked || is_top || (links > 0 && !pending.is_empty());
+                    let picked = self.picked && !self.is_in_whole(&whole);
+                    let beyond = picked || is_top || (links > 0 && !pending.is_empty());
                     return Err(if beyond && !listed {
                         ReadError::NotCovered { path: path.to_owned() }
                     } else {

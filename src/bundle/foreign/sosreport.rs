@@ -12,6 +12,9 @@ use crate::source::{ArchiveSource, SourceRef, Stand};
 const COMMANDS: &[(&str, &str)] =
     &[("sos_commands/kernel/dmesg", "/var/log/dmesg"), ("sos_commands/kernel/dmesg_-T", "/var/log/dmesg")];
 
+/// Directories that sos copies whole, a kernel without IPv6 has no if_inet6 in it.
+const WHOLE: &[&str] = &["/proc/net"];
+
 /// What `ip` printed, under the names that sos gave it over the years.
 const ADDRESSES: &[&str] = &["ip_-d_address", "ip_address", "ip_-o_addr", "ip_addr"];
 const ROUTES: &[&str] = &["ip_route_show_table_all", "ip_route"];
@@ -82,7 +85,8 @@ pub fn hosts(label: &str, archive: &Arc<Archive>) -> Vec<SourceRef> {
             {
                 stands.insert("/proc/net/route".to_owned(), Stand::Content(table.into_bytes().into()));
             }
-            let source = ArchiveSource::new(label, Arc::clone(archive), root).picked().with_stands(stands);
+            let source =
+                ArchiveSource::new(label, Arc::clone(archive), root).picked().with_whole(WHOLE).with_stands(stands);
             Arc::new(source.with_recording(recording)) as SourceRef
         })
         .collect()

@@ -175,8 +175,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     let ends = |ending: &str| stem.ends_with(ending.as_bytes());
     let Some(last) = stem.last() else { return false };
     if LAST.get(usize::from(*last)) == Some(&true) {
-        // A name that keeps clusters apart, by etcd's own description.
-        if ends("clustertoken") && memchr::memmem::find(stem, b"initial").is_some() {
+        if is_cluster_name(stem) {
             return false;
         }
         // nginx: where a request is passed to.
@@ -198,6 +197,17 @@ pub(super) fn is_secret(name: &str) -> bool {
     }
     ["password", "passwd"].iter().any(|word| memchr::memmem::find(&plain, word.as_bytes()).is_some())
         && !HARMLESS.iter().any(|ending| ends(ending))
+}
+
+/// Whether etcd's `initial-cluster-token` stands under the name, however it is written: it keeps clusters apart, by etcd's own
+/// description, and lets nobody in.
+pub(super) fn tells_clusters_apart(name: &[u8]) -> bool {
+    let plain: Vec<u8> = name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
+    is_cluster_name(&plain)
+}
+
+fn is_cluster_name(plain: &[u8]) -> bool {
+    plain.ends_with(b"clustertoken") && memchr::memmem::find(plain, b"initial").is_some()
 }
 
 /// Whether the name is a password's, after which prose does not follow.

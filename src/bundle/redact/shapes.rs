@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::Hit;
 use super::marks::Kind;
+use super::{Hit, names, value};
 
 /// Texts of which one is in every match of [`SHAPES`], and what has to be true of its place.
 pub(super) const MARKS: &[(&str, Kind)] = &[
@@ -73,6 +73,7 @@ pub(super) const MARKS: &[(&str, Kind)] = &[
     ("'-u", Kind::User),
     ("=-u", Kind::User),
     ("\n-u", Kind::User),
+    ("\0-u", Kind::User),
     ("--user", Kind::User),
     ("--proxy-user", Kind::User),
 ];
@@ -91,10 +92,10 @@ static SHAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"|(?P<k3s>\bK10[0-9a-f]{16,}(?:::[^\s\x22']+)?)",
         r"|(?P<ceph>\bAQ[A-D][0-9A-Za-z+/]{34,37}==)",
         r"|(?i:\b(?:basic|bearer|digest|token)\s+)(?P<header>[0-9A-Za-z+/_~.-]{12,}=*)",
-        r#"|(?:^|[\s"'=])(?:-u|--user|--proxy-user)(?:[\s=]|["'],\s*["']|\x00)?["']?[^\s:"'\x00/]{1,64}:(?P<user>[^\s"'\x00]+)"#,
-        r#"|\bsshpass\s+-p\s*["']?(?P<sshpass>[^\s"']+)"#,
-        r#"|\bmysql(?:dump|admin)?\b[^\n]*?\s-p(?P<mysql>[^\s"'-][^\s"']*)"#,
-        r#"|\bhtpasswd\s+(?:-[a-zA-Z]+\s+)+\S+\s+\S+\s+["']?(?P<htpasswd>[^\s"']+)"#,
+        r#"|(?:^|[\s"'=\x00])(?:-u|--user|--proxy-user)(?:[\s=]|["'],\s*["']|\x00)?["']?[^\s:"'\x00/]{1,64}:(?P<user>[^\s"'\x00]+)"#,
+        r#"|\bsshpass[\s\x00]+-p[\s\x00]*["']?(?P<sshpass>[^\s"'\x00]+)"#,
+        r#"|\bmysql(?:dump|admin)?\b[^\n]*?[\s\x00]-p(?P<mysql>[^\s"'\x00-][^\s"'\x00]*)"#,
+        r#"|\bhtpasswd[\s\x00]+(?:-[a-zA-Z]+[\s\x00]+)+[^\s\x00]+[\s\x00]+[^\s\x00]+[\s\x00]+["']?(?P<htpasswd>[^\s"'\x00]+)"#,
     ))
     .ok()
 });
@@ -127,7 +128,13 @@ pub(super) fn find(line: &[u8], hits: &mut Vec<Hit>) -> bool {
                 // `Bearer authentication` and the like: a credential has something that no word has.
                 let is_word = *name == "header"
                     && found.as_bytes().iter().all(|byte| byte.is_ascii_lowercase() || b".-_".contains(byte));
-                if !is_word {
+                // Of `--initial-cluster-token etcd-1` the scheme is the end of a name, and no scheme.
+                let of_cluster = *name == "header"
+                    && captures.get(0).is_some_and(|whole| {
+                        let (start, end) = value::name_around(line, whole.start());
+                        names::tells_clusters_apart(line.get(start..end).unwrap_or_default())
+                    });
+                if !is_word && !of_cluster {
                     hits.push(Hit::new(found.start(), found.end(), rule));
                 }
             }

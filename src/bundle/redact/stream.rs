@@ -286,7 +286,12 @@ impl Stream {
     fn write(&mut self, line: &[u8], hits: &[Hit], out: &mut Vec<u8>) {
         let mut at = 0;
         for hit in hits {
-            let end = hit.end.min(line.len());
+            let mut end = hit.end.min(line.len());
+            // The backslash that continues a line is none of the secret.
+            let is_last = matches!(line.get(end..), Some(b"" | b"\n" | b"\r\n"));
+            if is_last && hit.text.is_none() && line.get(hit.start..end).is_some_and(value::is_continued) {
+                end -= 1;
+            }
             let (Some(before), Some(secret)) = (line.get(at..hit.start), line.get(hit.start..end)) else { continue };
             out.extend_from_slice(before);
             match &hit.text {

@@ -93,7 +93,9 @@ impl Reader<'_, '_> {
             let value = self.skip(value, is_space);
             return self.value(value, separator);
         }
-        if separator == 0 && spaced < self.line.len() {
+        // A program's name, `htpasswd` too, is followed by its first option.
+        let names_program = !self.is_flag() && self.at(spaced + 1) == b'-';
+        if separator == 0 && spaced < self.line.len() && !names_program {
             return self.value(spaced + 1, b' ');
         }
         // Arguments of a list: `"--token", "abc"`.
@@ -132,6 +134,10 @@ impl Reader<'_, '_> {
         }
         let text = String::from_utf8_lossy(self.line.get(..self.line.len().min(4096)).unwrap_or_default()).into_owned();
         let words: Vec<&str> = text.split_whitespace().collect();
+        // `--initial-cluster-token my-token \`: the value of a flag, and not the name of another.
+        if words.first().is_some_and(|flag| flag.starts_with("--")) && words.get(1) == Some(&self.name) {
+            return false;
+        }
         let first = words.first().copied().unwrap_or_default();
         let is_netrc = is_password && (words.contains(&"login") || first == "user" || first == "machine");
         let early = words.iter().take(2).any(|word| word.trim_start_matches(['"', '\'']) == self.name);
@@ -188,6 +194,11 @@ impl Reader<'_, '_> {
             return After::Nothing;
         }
         let end = self.bare_end(at, separator);
+        let continues = self.is_line_end(end) && is_continued(self.line.get(at..end).unwrap_or_default());
+        // The line goes on, and the value begins there.
+        if continues && end == at + 1 {
+            return if separator == b'=' { After::NextItem } else { After::Nothing };
+        }
         if self.is_prose(at, end, separator) {
             return After::Nothing;
         }
@@ -204,7 +215,12 @@ impl Reader<'_, '_> {
                 self.hit(begin, close, true);
             }
         }
-        After::Nothing
+        // `PASSWORD=ab\`, of which the rest stands on the next line.
+        if continues && separator == b'=' { After::NextItem } else { After::Nothing }
+    }
+
+    fn is_line_end(&self, at: usize) -> bool {
+        matches!(self.line.get(at..).unwrap_or_default(), b"" | b"\n" | b"\r" | b"\r\n")
     }
 
     /// Where the quote of this kind, escaped by so many backslashes, closes; the line's end when it does not.
@@ -229,7 +245,10 @@ impl Reader<'_, '_> {
             let end = self.skip(at, |byte| byte != b'\n' && byte != b'\r' && byte != 0);
             let text = self.line.get(at..end).unwrap_or_default();
             let end = memchr::memmem::find(text, b" #").unwrap_or(text.len());
-            at + text.get(..end).unwrap_or_default().trim_ascii_end().len()
+            let text = text.get(..end).unwrap_or_default().trim_ascii_end();
+            // A word of its own that continues the line.
+            let value = text.strip_suffix(b" \\").or_else(|| text.strip_suffix(b"\t\\")).map(<[u8]>::trim_ascii_end);
+            at + value.filter(|value| !value.is_empty()).unwrap_or(text).len()
         };
         if let Some(quote) = opening {
             return self.skip(at, |byte| byte != quote && byte != b'\n' && byte != 0 && byte != b'\\');
@@ -308,6 +327,11 @@ impl Reader<'_, '_> {
             self.hits.push(Hit::new(start, end, "named-secret"));
         }
     }
+}
+
+/// Whether a backslash ends the text that is not escaped by another one.
+pub(super) fn is_continued(text: &[u8]) -> bool {
+    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Values that are none: switches, references to a variable, and what etcd takes for `--auth-token`.
