@@ -173,7 +173,8 @@ impl Unknown {
 
     /// Whether it lies outside of what a source without a host can show at all.
     pub fn needs_a_host(&self) -> bool {
-        [Unknown::NOT_COVERED, Unknown::NO_FACT, Unknown::NOT_ASKED].contains(&self.why.as_str())
+        // `df's output is not part of this source` as well.
+        [Unknown::NO_FACT, Unknown::NOT_ASKED].contains(&self.why.as_str()) || self.why.ends_with(Unknown::NOT_COVERED)
     }
 
     pub fn new(what: impl Into<String>, why: impl Into<String>) -> Unknown {

@@ -419,6 +419,7 @@ mod tests {
         "E0127 03:10:20.581730 12904 reflector.go:138] failed to list *v1.Node: Get \"https://10.0.0.1:6443/api/v1/nodes?limit=500\": dial tcp 10.0.0.1:6443: connect: connection refused",
         "W0127 authentication.go:63] Unable to authenticate the request due to an error: x509: certificate has expired",
         "I0127 secret.go:183] Setting up volume default-token for pod web-0 at /var/lib/kubelet/pods/x",
+        "{\"usage\":{\"any\":false,\"server_auth\":false,\"client_auth\":true},\"self_signed\":false,\"auth\":null}",
         "kind=\"Pod\" apiVersion=\"v1\" type=\"Normal\" reason=\"NodeHasSufficientMemory\" NodeHasNoDiskPressure",
     ];
 
