@@ -253,6 +253,8 @@ mod tests {
                 "  --header \"Bearer hunter2222hunter\" \\\n  --v=2",
                 "  --header \"Bearer xxxxxxxxxxxxxxxx\" \\\n  --v=2",
             ),
+            ("{\"a\":{\"client_auth\":true},\"b\":\"c\"}", "{\"a\":{\"client_auth\":true},\"b\":\"c\"}"),
+            ("{\"a\":{\"token\":12345678},\"b\":\"c\"}", "{\"a\":{\"token\":xxxxxxxx},\"b\":\"c\"}"),
             ("  --password 'hunter2222' \\\n  --v=2", "  --password 'xxxxxxxxxx' \\\n  --v=2"),
         ] {
             assert_eq!(redacted("/etc/x", text), expected, "{text:?}");

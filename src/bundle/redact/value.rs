@@ -250,7 +250,8 @@ impl Reader<'_, '_> {
             let value = text.strip_suffix(b" \\").or_else(|| text.strip_suffix(b"\t\\")).map(<[u8]>::trim_ascii_end);
             at + value.filter(|value| !value.is_empty()).unwrap_or(text).len()
         };
-        if let Some(quote) = opening {
+        // `"token": 17}`: the quotes are the name's alone.
+        if let Some(quote) = opening.filter(|quote| self.at(self.end) != *quote && self.at(self.end) != b'\\') {
             return self.skip(at, |byte| byte != quote && byte != b'\n' && byte != 0 && byte != b'\\');
         }
         if separator != b' ' && self.begins_line() && !self.is_flag() {
