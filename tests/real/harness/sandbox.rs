@@ -216,6 +216,14 @@ impl Sandbox {
         report
     }
 
+    /// How long `k8sdoctor check` takes of the sandbox as the live host.
+    pub fn check_takes(&self, arguments: &[&str]) -> std::time::Duration {
+        let begun = std::time::Instant::now();
+        let output = self.command(K8SDOCTOR, &[&["check"], arguments].concat()).output();
+        assert!(output.is_ok(), "{K8SDOCTOR}: {output:?}");
+        begun.elapsed()
+    }
+
     /// That a bundle of the host, with its secrets and without, is judged as the host itself is.
     #[track_caller]
     fn bundles_say_the_same(&self, arguments: &[&str], live: &Report) {
