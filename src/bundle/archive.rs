@@ -15,6 +15,7 @@ use crate::source::{FileKind, SourceRef};
 
 pub use folder::open_folder;
 pub use unpack::open_file;
+pub(super) use unpack::read_some;
 
 /// What an archive may be at most; beyond it the rest is left out and the archive counts as damaged.
 #[derive(Debug, Clone, Copy)]

@@ -65,7 +65,7 @@ fn layer(mut reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, 
 }
 
 /// As many bytes as there are, up to the buffer's length.
-fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+pub fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut known = 0;
     while let Some(rest) = buffer.get_mut(known..).filter(|rest| !rest.is_empty()) {
         match reader.read(rest) {

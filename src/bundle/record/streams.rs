@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use jiff::Timestamp;
 
 use super::recorder::Recorder;
+use crate::bundle::archive::read_some;
 use crate::bundle::manifest::{LeftOut, RedactionRecord};
 use crate::bundle::pseudonym::Lines;
 use crate::bundle::redact::Stream;
@@ -119,7 +120,7 @@ fn copy<W: Write + Send>(
 ) {
     let leave_out = |why: String| recorder.leave_out(LeftOut { path: path.to_owned(), why });
     let mut magic = [0; 6];
-    let known = match read_full(&mut reader, &mut magic) {
+    let known = match read_some(&mut reader, &mut magic) {
         Ok(known) => known,
         Err(error) => return leave_out(error.to_string()),
     };
@@ -247,19 +248,6 @@ impl Job<'_> {
         }
         Some(Copied { records: self.stream.into_records(), truncated })
     }
-}
-
-fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut known = 0;
-    while let Some(rest) = buffer.get_mut(known..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(count) => known += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(known)
 }
 
 /// Reads past so many bytes, and to the end of the line they end in.

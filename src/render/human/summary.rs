@@ -93,12 +93,14 @@ fn counts(context: &Context<'_>, out: &mut String) {
     let consequences: usize = context.consequences.iter().map(Vec::len).sum();
     let roots = report.findings.len().saturating_sub(consequences);
     let suppressed = report.findings.iter().filter(|finding| finding.suppressed.is_some()).count();
-    // What is worth knowing is no fault.
+    // What is worth knowing is no fault, and what follows from it none either.
     let is_note = |finding: &&Finding| {
         finding.severity == Severity::Info && finding.consequence_of.is_none() && finding.suppressed.is_none()
     };
     let notes = report.findings.iter().filter(is_note).count();
     let failed = roots.saturating_sub(notes + suppressed);
+    let is_grave = |finding: &&Finding| finding.severity > Severity::Info && finding.consequence_of.is_some();
+    let consequences = report.findings.iter().filter(is_grave).count();
     let hosts = words.count(report.hosts.len(), "host", "hosts", "台主机");
     let rules = words.count(report.rules, "rule", "rules", "条规则");
     let seconds = format!("{:.1}", report.seconds);
