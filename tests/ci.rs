@@ -119,6 +119,19 @@ fn config_show_says_where_each_value_comes_from() {
 }
 
 #[test]
+fn what_lies_elsewhere_is_judged_by_the_configuration_here() {
+    let (here, elsewhere) = (repository(), repository());
+    write(here.path(), "k8sdoctor.toml", "fail-on = \"info\"\n");
+    let units = elsewhere.path().join("units").display().to_string();
+    let check = |arguments: &[&str]| k8sdoctor(here.path(), &[&["check", "--only", RULE, &units], arguments].concat());
+    assert_eq!(check(&[]).0, 1);
+    assert_eq!(check(&["--no-config"]).0, 0);
+    // What stands above the source comes first.
+    write(elsewhere.path(), "k8sdoctor.toml", "fail-on = \"never\"\n");
+    assert_eq!(check(&[]).0, 0);
+}
+
+#[test]
 fn waivers_cover_until_their_end() {
     let folder = repository();
     let waiver =

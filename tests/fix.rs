@@ -140,6 +140,19 @@ fn every_mechanical_fix_mends_its_fixture_and_once_is_enough() {
             match (shown.contains("# still there: "), reason) {
                 (false, _) if shown.contains("# gone: ") => {}
                 (true, Some(reason)) => {
+                    // What the reader is still to do stands there.
+                    let to_do = match reason {
+                        Stays::Log => {
+                            shown.contains("then restart on ") || shown.contains("check again when it has started anew")
+                        }
+                        Stays::Kernel | Stays::Command => {
+                            shown.contains("#   then run on ")
+                                && shown.contains("run the commands above, then check again")
+                        }
+                    };
+                    if !to_do {
+                        complaints.push(format!("{at}: what else is to be done? {shown}"));
+                    }
                     stay.insert(at.clone(), reason);
                 }
                 _ => complaints.push(format!("{at}: {shown}")),
@@ -179,6 +192,18 @@ fn without_apply_it_is_a_diff_that_patch_takes() {
         let (code, shown, _) = fix("etcd-address-not-local", &sources, &[]);
         assert_eq!(code, 0, "{shown}");
     }
+}
+
+#[test]
+fn what_is_restarted_by_a_command_is_not_restarted_twice_and_chinese_is_spoken() {
+    let (_keep, copy) = copied(Path::new("testdata/rules/lb-vip-absent/fail-haproxy-binds-it-on-the-backup"));
+    let sources = [copy.display().to_string()];
+    let (_, shown, _) = fix("lb-vip-absent", &sources, &[]);
+    assert!(shown.contains("then run on lb2: systemctl restart haproxy") && !shown.contains("then restart"), "{shown}");
+    let (_, shown, _) = fix("lb-vip-absent", &sources, &["--lang", "zh"]);
+    assert!(shown.contains("然后在 lb2 上执行：systemctl restart haproxy"), "{shown}");
+    let (_, shown, _) = fix("lb-vip-absent", &sources, &["--lang", "zh", "--apply"]);
+    assert!(shown.contains("# 仍然存在：lb2 上的 lb-vip-absent：") && !shown.contains(" on lb2"), "{shown}");
 }
 
 #[test]

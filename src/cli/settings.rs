@@ -64,18 +64,16 @@ pub fn of(arguments: &Arguments) -> Result<Settings, CliError> {
 /// is evidence: what stands in it configures nothing.
 #[expect(clippy::disallowed_methods, reason = "the user's configuration is no evidence and comes from no source")]
 fn find(source: Option<&str>) -> Option<PathBuf> {
-    let start = match source.filter(|source| *source != "-") {
-        None => std::env::current_dir().ok()?,
-        Some(source) => {
-            let path = std::path::absolute(source).ok()?;
-            let is_tree = ["etc", "proc", "var", "usr"].iter().any(|name| path.join(name).is_dir());
-            if path.is_dir() && !is_tree { path } else { path.parent()?.to_owned() }
-        }
-    };
     // `..` is taken off as the kernel does it, links followed.
-    let start = std::fs::canonicalize(&start).unwrap_or(start);
-    let file = start.ancestors().map(|folder| folder.join(config::NAME)).find(|file| file.is_file())?;
-    let here = std::env::current_dir().ok().and_then(|here| std::fs::canonicalize(here).ok());
+    let real = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
+    let above = |start: &PathBuf| start.ancestors().map(|folder| folder.join(config::NAME)).find(|file| file.is_file());
+    let here = std::env::current_dir().ok().map(real);
+    let beside = source.filter(|source| *source != "-").and_then(|source| {
+        let path = std::path::absolute(source).ok()?;
+        let is_tree = ["etc", "proc", "var", "usr"].iter().any(|name| path.join(name).is_dir());
+        if path.is_dir() && !is_tree { Some(path) } else { Some(path.parent()?.to_owned()) }
+    });
+    let file = beside.map(real).iter().chain(&here).find_map(above)?;
     Some(here.and_then(|here| Some(file.strip_prefix(here).ok()?.to_owned())).unwrap_or(file))
 }
 

@@ -146,10 +146,10 @@ fn filled(fix: &FixTemplate, values: &BTreeMap<String, String>) -> Option<Fix> {
         return None;
     }
     let all = |texts: &[String]| texts.iter().map(|text| template::fill(text, values)).collect::<Option<Vec<_>>>();
-    Some(Fix {
-        risk: fix.risk,
-        summary: template::fill(&fix.summary, values)?,
-        commands: fix.commands.iter().map(|command| command_filled(command, values)).collect::<Option<_>>()?,
-        restarts: all(&fix.restarts)?,
-    })
+    let commands: Vec<Command> =
+        fix.commands.iter().map(|command| command_filled(command, values)).collect::<Option<_>>()?;
+    // What a command starts anew need not be started anew once more.
+    let mut restarts = all(&fix.restarts)?;
+    restarts.retain(|unit| !commands.iter().any(|command| command.restarts(unit)));
+    Some(Fix { risk: fix.risk, summary: template::fill(&fix.summary, values)?, commands, restarts })
 }

@@ -10,5 +10,7 @@ pub mod paint;
 pub mod text;
 pub mod topology;
 
+pub(crate) use human::words::Words;
+
 #[cfg(test)]
 pub(crate) mod sample;

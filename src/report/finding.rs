@@ -116,6 +116,18 @@ impl Fix {
     }
 }
 
+impl Command {
+    /// Whether it starts that unit of the finding's first host anew, as `systemctl restart UNIT` does.
+    pub fn restarts(&self, unit: &str) -> bool {
+        let of_unit = |word: &str| word.trim_end_matches(".service") == unit.trim_end_matches(".service");
+        self.host.is_none()
+            && self.line.split("systemctl restart ").skip(1).any(|rest| {
+                let units = rest.split([';', '&', '|', '\'', '"', '#', '\n']).next().unwrap_or_default();
+                units.split_whitespace().any(of_unit)
+            })
+    }
+}
+
 impl From<&str> for Command {
     /// On the finding's own host.
     fn from(line: &str) -> Command {

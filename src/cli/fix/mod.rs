@@ -17,9 +17,10 @@ use super::{gate, output, settings, value};
 use crate::engine::Language;
 use crate::engine::run::Run;
 use crate::fix::{self, LineEdit, Plan};
+use crate::render::Words;
 use crate::render::text::{escape, visible};
 use crate::report::secret::{is_key, mask};
-use crate::report::{Finding, Risk};
+use crate::report::{EvidenceKind, Finding, Risk};
 use files::Files;
 
 #[derive(Debug, Args)]
@@ -72,14 +73,15 @@ struct Work<'a> {
 pub fn run(arguments: &Arguments, language: Language) -> Result<Exit, CliError> {
     let run = judge(arguments, language)?;
     let files = Files::of(&run.report);
-    let work = work(arguments, &run, &files);
+    let words = Words { language };
+    let work = work(arguments, &run, &files, words);
     for unopened in &run.report.unopened {
         output::error(&unopened.message);
     }
     let incomplete = !run.report.unopened.is_empty();
     let mut out = String::new();
     if !arguments.apply {
-        show(&work, &files, &mut out);
+        show(&work, &files, words, &mut out);
         output::print(&out)?;
         return Ok(match (work.chosen.is_empty(), incomplete) {
             (false, _) => Exit::Findings,
@@ -87,9 +89,9 @@ pub fn run(arguments: &Arguments, language: Language) -> Result<Exit, CliError> 
             (true, false) => Exit::Clean,
         });
     }
-    let failed = apply(&work, &files, &mut out);
-    let remaining = remaining(arguments, language, &work, &mut out)?;
-    say_left(&work, &mut out);
+    let failed = apply(&work, &files, words, &mut out);
+    let remaining = remaining(arguments, words, &work, &mut out)?;
+    say_left(&work, words, &mut out);
     output::print(&out)?;
     for why in &failed {
         output::error(why);
@@ -121,7 +123,7 @@ fn judge(arguments: &Arguments, language: Language) -> Result<Run, CliError> {
 }
 
 /// Chooses the findings to mend: none that is waived, and none that goes when its cause is mended.
-fn work<'a>(arguments: &Arguments, run: &'a Run, files: &Files) -> Work<'a> {
+fn work<'a>(arguments: &Arguments, run: &'a Run, files: &Files, words: Words) -> Work<'a> {
     let mut work = Work::default();
     let mut mended: BTreeSet<usize> = BTreeSet::new();
     for (index, finding) in run.report.findings.iter().enumerate() {
@@ -138,8 +140,12 @@ fn work<'a>(arguments: &Arguments, run: &'a Run, files: &Files) -> Work<'a> {
             _ if !arguments.apply => None,
             Risk::Safe => None,
             Risk::Risky if arguments.risky => None,
-            Risk::Risky => Some("it is risky; --risky makes it".to_owned()),
-            Risk::Manual => Some("a person has to decide; run its commands by hand".to_owned()),
+            Risk::Risky => Some(words.pick("it is risky; --risky makes it", "有风险；加 --risky 才会执行").to_owned()),
+            Risk::Manual => Some(
+                words
+                    .pick("a person has to decide; run its commands by hand", "需人工判断；请手动执行其命令")
+                    .to_owned(),
+            ),
         };
         if let Some(why) = why.or_else(|| work.add(host, &plan).err()) {
             work.left.push((finding, why));
@@ -180,54 +186,79 @@ impl Work<'_> {
     }
 }
 
-fn risk(risk: Risk) -> &'static str {
+fn risk(risk: Risk, words: Words) -> &'static str {
     match risk {
-        Risk::Safe => "safe",
-        Risk::Risky => "risky",
-        Risk::Manual => "decide first",
+        Risk::Safe => words.pick("safe", "安全"),
+        Risk::Risky => words.pick("risky", "有风险"),
+        Risk::Manual => words.pick("decide first", "需人工判断"),
     }
 }
 
 /// What patch ignores begins with `#`: which findings, what each changes, what is to be run and restarted.
-fn say_finding(finding: &Finding, plan: &Plan, out: &mut String) {
+fn say_finding(finding: &Finding, plan: &Plan, words: Words, out: &mut String) {
     let Some(fix) = &finding.fix else { return };
-    let host = finding.hosts.first().map(String::as_str).unwrap_or_default();
-    out.push_str(&format!("# {} ({}) on {}: {}\n", finding.rule, risk(fix.risk), escape(host), escape(&fix.summary)));
-    for command in &plan.commands {
-        for line in command.lines() {
-            out.push_str(&format!("#   then run on {}: {}\n", escape(host), escape(&mask(line))));
-        }
+    let host = escape(finding.hosts.first().map(String::as_str).unwrap_or_default());
+    let (rule, risk, summary) = (&finding.rule, risk(fix.risk, words), escape(&fix.summary));
+    out.push_str(&match words.chinese() {
+        false => format!("# {rule} ({risk}) on {host}: {summary}\n"),
+        true => format!("# {host} 上的 {rule}（{risk}）：{summary}\n"),
+    });
+    for line in plan.commands.iter().flat_map(|command| command.lines()) {
+        let line = escape(&mask(line));
+        out.push_str(&match words.chinese() {
+            false => format!("#   then run on {host}: {line}\n"),
+            true => format!("#   然后在 {host} 上执行：{line}\n"),
+        });
     }
     for unit in &fix.restarts {
-        out.push_str(&format!("#   then restart on {}: {}\n", escape(host), escape(unit)));
+        let unit = escape(unit);
+        out.push_str(&match words.chinese() {
+            false => format!("#   then restart on {host}: {unit}\n"),
+            true => format!("#   然后在 {host} 上重启：{unit}\n"),
+        });
     }
 }
 
-fn show(work: &Work<'_>, files: &Files, out: &mut String) {
+fn show(work: &Work<'_>, files: &Files, words: Words, out: &mut String) {
     if work.chosen.is_empty() {
-        out.push_str("# nothing was found that a change of files alone mends\n");
+        out.push_str(
+            words
+                .pick("# nothing was found that a change of files alone mends\n", "# 没有发现只改文件就能修复的问题\n"),
+        );
     }
     for (finding, plan) in &work.chosen {
-        say_finding(finding, plan, out);
+        say_finding(finding, plan, words, out);
     }
-    say_left(work, out);
+    say_left(work, words, out);
     for ((host, path), before, after) in work.changes() {
-        out.push_str(&diff(&files.shown(host, path), before, &after));
+        out.push_str(&diff(&files.shown(host, path), before, &after, words));
     }
 }
 
-fn say_left(work: &Work<'_>, out: &mut String) {
+/// A line of a finding on its hosts: `# WHAT: RULE on HOSTS: WHY`.
+fn say(what: &str, finding: &Finding, why: Option<&str>, words: Words, out: &mut String) {
+    let (rule, hosts) = (&finding.rule, escape(&finding.hosts.join(", ")));
+    let why = why.map(escape);
+    out.push_str(&match (words.chinese(), why) {
+        (false, Some(why)) => format!("# {what}: {rule} on {hosts}: {why}\n"),
+        (false, None) => format!("# {what}: {rule} on {hosts}\n"),
+        (true, Some(why)) => format!("# {what}：{hosts} 上的 {rule}：{why}\n"),
+        (true, None) => format!("# {what}：{hosts} 上的 {rule}\n"),
+    });
+}
+
+fn say_left(work: &Work<'_>, words: Words, out: &mut String) {
     for (finding, why) in &work.left {
-        let hosts = finding.hosts.join(", ");
-        out.push_str(&format!("# left: {} on {}: {}\n", finding.rule, escape(&hosts), escape(why)));
+        say(words.pick("left", "未处理"), finding, Some(why), words, out);
     }
 }
 
 /// A unified diff in which no secret can be read and nothing moves the cursor.
-fn diff(path: &str, before: Option<&str>, after: &str) -> String {
+fn diff(path: &str, before: Option<&str>, after: &str, words: Words) -> String {
     let shown = escape(path);
     if before.is_some_and(is_key) || is_key(after) {
-        return format!("# {shown} changes; it holds a private key, and is not shown\n");
+        let why = words.pick("changes; it holds a private key, and is not shown", "会被修改；其中有私钥，不予显示");
+        return format!("# {shown} {why}\n");
     }
     let old = if before.is_some() { shown.as_str() } else { "/dev/null" };
     let text = TextDiff::from_lines(before.unwrap_or(""), after).unified_diff().header(old, &shown).to_string();
@@ -235,44 +266,67 @@ fn diff(path: &str, before: Option<&str>, after: &str) -> String {
 }
 
 /// Makes the changes; gives what could not be made.
-fn apply(work: &Work<'_>, files: &Files, out: &mut String) -> Vec<String> {
+fn apply(work: &Work<'_>, files: &Files, words: Words, out: &mut String) -> Vec<String> {
     let mut failed = Vec::new();
     let stamp = crate::collect::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     for ((host, path), before, after) in work.changes() {
         let shown = files.shown(host, path);
         match files.write(host, path, before, &after, &stamp) {
             Ok(Some(backup)) => {
-                out.push_str(&format!("# changed {}; what it was is in {}\n", escape(&shown), escape(&backup)));
+                let (shown, backup) = (escape(&shown), escape(&backup));
+                out.push_str(&match words.chinese() {
+                    false => format!("# changed {shown}; what it was is in {backup}\n"),
+                    true => format!("# 已修改 {shown}；原内容在 {backup}\n"),
+                });
             }
-            Ok(None) => out.push_str(&format!("# made {}\n", escape(&shown))),
+            Ok(None) => out.push_str(&format!("# {} {}\n", words.pick("made", "已新建"), escape(&shown))),
             Err(why) => failed.push(format!("{shown}: {why}; it was not changed")),
         }
     }
     for (finding, plan) in &work.chosen {
-        say_finding(finding, plan, out);
+        say_finding(finding, plan, words, out);
     }
     failed
 }
 
 /// Judges again, and says which of the findings are still there.
-fn remaining(arguments: &Arguments, language: Language, work: &Work<'_>, out: &mut String) -> Result<bool, CliError> {
+fn remaining(arguments: &Arguments, words: Words, work: &Work<'_>, out: &mut String) -> Result<bool, CliError> {
     if work.chosen.is_empty() {
-        out.push_str("# nothing was changed\n");
+        out.push_str(words.pick("# nothing was changed\n", "# 没有修改任何文件\n"));
         return Ok(false);
     }
-    let again = judge(arguments, language)?;
+    let again = judge(arguments, words.language)?;
     let mut any = false;
-    for (finding, _) in &work.chosen {
+    for (finding, plan) in &work.chosen {
         let same = |other: &&Finding| {
             other.rule == finding.rule && other.hosts == finding.hosts && other.subject == finding.subject
         };
         if again.report.findings.iter().any(|other| same(&other)) {
             any = true;
-            let why = "its files are changed, and what runs is as before: run the commands above, then check again";
-            out.push_str(&format!("# still there: {} on {}: {why}\n", finding.rule, escape(&finding.hosts.join(", "))));
+            say(words.pick("still there", "仍然存在"), finding, Some(still(finding, plan, words)), words, out);
         } else {
-            out.push_str(&format!("# gone: {} on {}\n", finding.rule, escape(&finding.hosts.join(", "))));
+            say(words.pick("gone", "已消除"), finding, None, words, out);
         }
     }
     Ok(any)
+}
+
+/// Why a finding is still there when its files are changed, and what is to be done about that.
+fn still(finding: &Finding, plan: &Plan, words: Words) -> &'static str {
+    if !plan.commands.is_empty() || finding.fix.as_ref().is_some_and(|fix| !fix.restarts.is_empty()) {
+        words.pick(
+            "its files are changed, and what runs is as before: run the commands above, then check again",
+            "文件已修改，但正在运行的仍是旧的：请执行上面的命令，再检查一次",
+        )
+    } else if finding.evidence.iter().any(|evidence| evidence.kind == EvidenceKind::Log) {
+        words.pick(
+            "its files are changed, and its log is of before: check again when it has started anew",
+            "文件已修改，但日志是修改之前的：等它重新启动后再检查一次",
+        )
+    } else {
+        words.pick(
+            "its files are changed, and something else shows it too: check again and see what",
+            "文件已修改，但还有别的证据：请再检查一次，看是什么",
+        )
+    }
 }
