@@ -1,8 +1,8 @@
 //! Compressed logs, known by their first bytes, as streams; and what else has to be turned into lines first.
 
 use std::io::{self, BufReader, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::ahead::Ahead;
 use super::format::export::{self, ExportReader};
 
 /// What zstd may keep of a stream, as a power of two: 32 MiB. Files made with `--long` need more.
@@ -14,16 +14,32 @@ const MAGIC_LENGTH: usize = 9;
 /// Why a log's content can't be read as lines.
 pub(crate) const BINARY_JOURNAL: &str = "a binary journal; give the output of `journalctl --file` instead";
 
+/// A log's lines, unpacked as they are read or ahead of that.
+pub(crate) enum Unpacked {
+    Here(Box<dyn Read + Send>),
+    Ahead(Ahead),
+}
+
 /// Opens a log whatever it is packed in, up to twice (an exported journal that is compressed).
 /// With `ahead` a packed log is unpacked by a thread of its own.
 pub fn open(reader: Box<dyn Read + Send>, ahead: bool) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match unpack(reader, ahead)? {
+        Unpacked::Here(reader) => reader,
+        Unpacked::Ahead(ahead) => Box::new(ahead),
+    })
+}
+
+/// Like [`open`], for who can take what was unpacked ahead without copying it.
+pub(crate) fn unpack(reader: Box<dyn Read + Send>, ahead: bool) -> io::Result<Unpacked> {
     let mut reader = reader;
-    for packed in [false, true] {
+    let mut is_packed = false;
+    for _ in 0..2 {
         let (magic, whole) = peek(reader)?;
+        let input = |whole| BufReader::with_capacity(INPUT_BUFFER, whole);
         reader = if magic.starts_with(&[0x1f, 0x8b, 8]) {
-            Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, whole)))
+            Box::new(flate2::bufread::MultiGzDecoder::new(input(whole)))
         } else if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(INPUT_BUFFER, whole))?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(input(whole))?;
             decoder.window_log_max(ZSTD_WINDOW_LOG)?;
             Box::new(decoder)
         } else if magic.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
@@ -31,99 +47,19 @@ pub fn open(reader: Box<dyn Read + Send>, ahead: bool) -> io::Result<Box<dyn Rea
             const CONCATENATED: u32 = 0x08;
             let stream =
                 liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED).map_err(io::Error::other)?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(BufReader::with_capacity(INPUT_BUFFER, whole), stream))
+            Box::new(liblzma::bufread::XzDecoder::new_stream(input(whole), stream))
         } else if magic.starts_with(export::MAGIC) {
             reader = Box::new(ExportReader::new(whole));
-            return Ok(if packed && ahead { Box::new(Ahead::of(reader)?) } else { reader });
+            break;
         } else if magic.starts_with(b"LPKSHHRH") {
             return Err(io::Error::new(io::ErrorKind::InvalidData, BINARY_JOURNAL));
         } else {
-            return Ok(if packed && ahead { Box::new(Ahead::of(whole)?) } else { whole });
+            reader = whole;
+            break;
         };
+        is_packed = true;
     }
-    Ok(reader)
-}
-
-/// Unpacks on a thread of its own, a few blocks ahead of who reads: unpacking is slower than searching, so it had better
-/// not wait for it, and what it has in the processor's caches stays there.
-pub(crate) struct Ahead {
-    blocks: Receiver<io::Result<Vec<u8>>>,
-    /// Blocks to be filled again.
-    spent: SyncSender<Vec<u8>>,
-    block: Vec<u8>,
-    read: usize,
-    /// The log's end was met, not a failure.
-    ended: bool,
-}
-
-const AHEAD_BLOCK: usize = 256 << 10;
-const AHEAD_BLOCKS: usize = 4;
-
-impl Ahead {
-    /// An error when there can be no thread.
-    pub fn of(mut reader: Box<dyn Read + Send>) -> io::Result<Ahead> {
-        let (full, blocks) = sync_channel(AHEAD_BLOCKS);
-        let (spent, empty) = sync_channel(AHEAD_BLOCKS + 2);
-        let fill = move || {
-            // Ends when the log does, or when nobody reads it any more.
-            loop {
-                let mut block: Vec<u8> = empty.try_recv().unwrap_or_default();
-                block.resize(AHEAD_BLOCK, 0);
-                let mut end = 0;
-                let mut last = None;
-                while end < block.len() {
-                    match reader.read(&mut block[end..]) {
-                        Ok(0) => {
-                            last = Some(Ok(Vec::new()));
-                            break;
-                        }
-                        Ok(count) => end += count,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => {
-                            last = Some(Err(error));
-                            break;
-                        }
-                    }
-                }
-                block.truncate(end);
-                if !block.is_empty() && full.send(Ok(block)).is_err() {
-                    return;
-                }
-                if let Some(last) = last {
-                    let _ = full.send(last);
-                    return;
-                }
-            }
-        };
-        std::thread::Builder::new().name("unpack".to_owned()).spawn(fill)?;
-        Ok(Ahead { blocks, spent, block: Vec::new(), read: 0, ended: false })
-    }
-}
-
-impl Read for Ahead {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.block.len() {
-            let spent = std::mem::take(&mut self.block);
-            self.read = 0;
-            if spent.capacity() > 0 {
-                // With more than enough of them this one is let go.
-                let _ = self.spent.try_send(spent);
-            }
-            match self.blocks.recv() {
-                Ok(block) => {
-                    self.block = block?;
-                    self.ended |= self.block.is_empty();
-                }
-                Err(_) if self.ended => return Ok(0),
-                Err(_) => return Err(io::Error::other("unpacking broke off")),
-            }
-        }
-        let rest = &self.block[self.read..];
-        let count = rest.len().min(into.len());
-        into[..count].copy_from_slice(&rest[..count]);
-        self.read += count;
-        Ok(count)
-    }
+    Ok(if is_packed && ahead { Unpacked::Ahead(Ahead::of(reader)?) } else { Unpacked::Here(reader) })
 }
 
 /// The first bytes, and a reader of the whole.
@@ -173,24 +109,6 @@ mod tests {
         xz.write_all(b"xz text").unwrap();
         assert_eq!(text(xz.finish().unwrap()).unwrap(), "xz text");
         assert_eq!(text(gz(b"__CURSOR=a\nMESSAGE=b\n\n")).unwrap(), "- unknown: b\n");
-    }
-
-    #[test]
-    fn unpacks_ahead_of_who_reads() {
-        let long: Vec<u8> = (0..3_000_000u32).flat_map(|number| number.to_le_bytes()).collect();
-        let mut read = Vec::new();
-        open(Box::new(io::Cursor::new(gz(&long))), true).unwrap().read_to_end(&mut read).unwrap();
-        assert!(read == long, "{} of {}", read.len(), long.len());
-        // What was unpacked before the damage is read, and the damage is told.
-        let mut cut = gz(&long);
-        cut.truncate(cut.len() / 2);
-        read.clear();
-        assert!(open(Box::new(io::Cursor::new(cut)), true).unwrap().read_to_end(&mut read).is_err());
-        assert!(read.len() > 1 << 20 && long.starts_with(&read));
-        // Who stops reading leaves no thread behind that waits.
-        let mut reader = open(Box::new(io::Cursor::new(gz(&long))), true).unwrap();
-        reader.read_exact(&mut [0; 10]).unwrap();
-        drop(reader);
     }
 
     #[test]

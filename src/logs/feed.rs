@@ -5,9 +5,11 @@
 //! to the same, page-aligned place, in amounts of [`BLOCK`]: reading into another place of the page is several times slower.
 //! A line longer than [`REST`] is given in pieces that overlap, of which each sees [`REACH`] bytes around what it looks at.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 
+use super::ahead;
+use super::decompress::Unpacked;
 use super::line::{self, Line};
 use super::prefilter::{LONGEST, SLACK};
 use super::time::{Clock, RawDate, Stamp};
@@ -36,6 +38,20 @@ impl Buffer {
         let bytes = vec![0; PAGE + REST + BLOCK + SLACK];
         let to_page = bytes.as_ptr().align_offset(PAGE).min(PAGE);
         Buffer { fresh: to_page + REST, bytes }
+    }
+
+    /// One that can't hold anything.
+    pub fn none() -> Buffer {
+        Buffer { fresh: 0, bytes: Vec::new() }
+    }
+
+    /// Where new bytes are read to, [`BLOCK`] of them.
+    pub fn fresh(&self) -> &[u8] {
+        self.bytes.get(self.fresh..self.fresh + BLOCK).unwrap_or_default()
+    }
+
+    pub fn fresh_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.fresh..self.fresh + BLOCK).unwrap_or_default()
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -74,7 +90,7 @@ pub(crate) struct Block {
 
 /// A log that is being read.
 pub(crate) struct Feed {
-    reader: Option<Box<dyn Read + Send>>,
+    log: Option<Unpacked>,
     rest: Vec<u8>,
     /// Of the rest, so much was searched before.
     searched: usize,
@@ -92,9 +108,9 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// A log of which at most `limit` bytes are read.
-    pub fn new(reader: Box<dyn Read + Send>, clock: Clock, limit: u64) -> Feed {
+    pub fn new(log: Unpacked, clock: Clock, limit: u64) -> Feed {
         Feed {
-            reader: Some(reader),
+            log: Some(log),
             rest: Vec::new(),
             searched: 0,
             long: None,
@@ -115,27 +131,15 @@ impl Feed {
 
     /// The next block; none when the log has ended.
     pub fn next(&mut self, buffer: &mut Buffer) -> Option<Block> {
-        let reader = self.reader.as_mut()?;
+        let (count, last) = match self.log.as_mut()? {
+            Unpacked::Here(reader) => ahead::fill(reader, buffer.fresh_mut()),
+            Unpacked::Ahead(log) => log.take(buffer),
+        };
+        let mut ended = last.is_some();
+        self.error = last.and_then(Result::err);
         let start = buffer.fresh - self.rest.len();
         buffer.bytes[start..buffer.fresh].copy_from_slice(&self.rest);
-        let mut end = buffer.fresh;
-        let full = buffer.fresh + BLOCK;
-        let mut ended = false;
-        while end < full {
-            match reader.read(&mut buffer.bytes[end..full]) {
-                Ok(0) => {
-                    ended = true;
-                    break;
-                }
-                Ok(count) => end += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.error = Some(error);
-                    ended = true;
-                    break;
-                }
-            }
-        }
+        let end = buffer.fresh + count;
         let offset = self.offset - self.rest.len() as u64;
         self.offset += (end - buffer.fresh) as u64;
         if self.offset >= self.limit && !ended {
@@ -152,7 +156,7 @@ impl Feed {
         let (search_to, count_to);
         if ended {
             (search_to, count_to) = (end, end);
-            self.reader = None;
+            self.log = None;
             self.rest = Vec::new();
         } else {
             let whole = whole_lines(text);
@@ -269,7 +273,7 @@ mod tests {
 
     /// All blocks of a text: each piece that is searched, and the lines that are counted.
     fn read(text: &[u8]) -> (Vec<u8>, usize, Vec<Block>) {
-        let mut feed = Feed::new(Box::new(io::Cursor::new(text.to_vec())), clock(), u64::MAX);
+        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(text.to_vec()))), clock(), u64::MAX);
         let mut buffer = Buffer::new();
         let (mut searched, mut lines, mut blocks) = (Vec::new(), 0, Vec::new());
         let mut reached = 0;
@@ -322,7 +326,7 @@ mod tests {
     #[test]
     fn learns_year_and_zone() {
         let text = b"Jul 23 11:25:37 k8s containerd[1]: time=\"2020-07-23T11:25:37.49+08:00\" level=info msg=x\n";
-        let mut feed = Feed::new(Box::new(io::Cursor::new(text.to_vec())), clock(), u64::MAX);
+        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(text.to_vec()))), clock(), u64::MAX);
         let block = feed.next(&mut Buffer::new()).unwrap();
         assert_eq!(block.clock.offset, 28800);
         assert_eq!(feed.first.and_then(Stamp::rfc3339).as_deref(), Some("2020-07-23T03:25:37Z"));

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
 use regex_automata::nfa::thompson;
 use regex_automata::{Anchored, Input};
@@ -19,7 +20,30 @@ const FAR: usize = 512;
 /// A character of a text is written as up to so many bytes in JSON within JSON.
 const ESCAPED: usize = 4;
 
-pub(crate) struct Gate(DFA);
+pub(crate) struct Gate {
+    automaton: DFA,
+    /// What is before its beginning makes no difference.
+    is_free: bool,
+}
+
+/// What a thread remembers of a gate.
+pub(crate) struct Memory {
+    cache: Cache,
+    /// The literal that was met last at the gate's beginning, the state after it, and how often the cache was cleared before.
+    after: Option<(u32, LazyStateID, usize)>,
+}
+
+/// The literal whose place is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'l> {
+    pub literal: u32,
+    /// The literal as it stands in every match, when it does.
+    pub exact: Option<&'l [u8]>,
+    /// Where it stands.
+    pub at: usize,
+    /// How far before it the gate begins.
+    pub before: usize,
+}
 
 /// What a gate says of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,23 +69,24 @@ impl Gate {
             .which_captures(thompson::WhichCaptures::None)
             .nfa_size_limit(Some(SIZE_LIMIT));
         let nfa = thompson::Compiler::new().configure(config).build_from_hir(hir).ok()?;
-        DFA::builder().configure(Config::new().cache_capacity(CACHE)).build_from_nfa(nfa).ok().map(Gate)
+        let automaton = DFA::builder().configure(Config::new().cache_capacity(CACHE)).build_from_nfa(nfa).ok()?;
+        Some(Gate { automaton, is_free: hir.properties().look_set_prefix_any().is_empty() })
     }
 
-    pub fn cache(&self) -> Cache {
-        self.0.create_cache()
+    pub fn memory(&self) -> Memory {
+        Memory { cache: self.automaton.create_cache(), after: None }
     }
 
-    /// Looks at the text from where the gate begins, which is `before` bytes ahead of the literal at `place`.
-    pub fn tell(&self, cache: &mut Cache, text: &[u8], place: usize, before: usize) -> Told {
+    /// Looks at the text from where the gate begins.
+    pub fn tell(&self, memory: &mut Memory, text: &[u8], place: Place<'_>) -> Told {
         let is_escaped = |from: usize, to: usize| {
             text.get(from..to.min(text.len())).is_some_and(|text| memchr::memchr(b'\\', text).is_some())
         };
-        let lead = place.saturating_sub(before * ESCAPED);
-        let Some(start) = place.checked_sub(before) else {
-            return if is_escaped(lead, place) { Told::Escaped } else { Told::No };
+        let lead = place.at.saturating_sub(place.before * ESCAPED);
+        let Some(start) = place.at.checked_sub(place.before) else {
+            return if is_escaped(lead, place.at) { Told::Escaped } else { Told::No };
         };
-        let died = match self.run(cache, text, start) {
+        let died = match self.run(memory, text, start, place) {
             Ok(None) => return Told::Perhaps,
             Ok(Some(died)) => died,
             Err(()) => return Told::Perhaps,
@@ -70,11 +95,41 @@ impl Gate {
     }
 
     /// Where it is certain that there is no match that begins at `start`; none when there may be one.
-    fn run(&self, cache: &mut Cache, text: &[u8], start: usize) -> Result<Option<usize>, ()> {
+    fn run(&self, memory: &mut Memory, text: &[u8], start: usize, place: Place<'_>) -> Result<Option<usize>, ()> {
+        // What the literal leads to is the same each time.
+        let known = place.exact.filter(|_| self.is_free && place.before == 0);
+        if let (Some(exact), Some((literal, state, cleared))) = (known, memory.after)
+            && (literal, cleared) == (place.literal, memory.cache.clear_count())
+        {
+            return self.walk(&mut memory.cache, text, start + exact.len(), state);
+        }
         let input = Input::new(text).range(start..).anchored(Anchored::Yes);
-        let mut state = self.0.start_state_forward(cache, &input).map_err(drop)?;
-        for (at, byte) in text.iter().enumerate().skip(start).take(FAR) {
-            state = self.0.next_state(cache, state, *byte).map_err(drop)?;
+        let state = self.automaton.start_state_forward(&mut memory.cache, &input).map_err(drop)?;
+        let told = self.walk(&mut memory.cache, text, start, state);
+        memory.after = known.and_then(|exact| self.after(&mut memory.cache, exact, &input, place.literal));
+        told
+    }
+
+    /// The state after a literal, unless something is decided within it.
+    fn after(
+        &self,
+        cache: &mut Cache,
+        exact: &[u8],
+        input: &Input<'_>,
+        literal: u32,
+    ) -> Option<(u32, LazyStateID, usize)> {
+        let cleared = cache.clear_count();
+        let mut state = self.automaton.start_state_forward(cache, input).ok()?;
+        for byte in exact {
+            state = self.automaton.next_state(cache, state, *byte).ok().filter(|state| !state.is_tagged())?;
+        }
+        (cache.clear_count() == cleared).then_some((literal, state, cleared))
+    }
+
+    /// The rest of the way, from a place and the automaton's state there.
+    fn walk(&self, cache: &mut Cache, text: &[u8], from: usize, mut state: LazyStateID) -> Result<Option<usize>, ()> {
+        for (at, byte) in text.iter().enumerate().skip(from).take(FAR) {
+            state = self.automaton.next_state(cache, state, *byte).map_err(drop)?;
             if state.is_tagged() {
                 if state.is_match() {
                     return Ok(None);
@@ -87,10 +142,10 @@ impl Gate {
                 }
             }
         }
-        if text.len() - start > FAR {
+        if text.len().saturating_sub(from) > FAR {
             return Ok(None);
         }
-        let state = self.0.next_eoi_state(cache, state).map_err(drop)?;
+        let state = self.automaton.next_eoi_state(cache, state).map_err(drop)?;
         Ok((!state.is_match()).then_some(text.len()))
     }
 }
@@ -105,12 +160,17 @@ mod tests {
         let parsed = literals::parse(pattern).unwrap();
         let range = parsed.gate.expect("a gate");
         let gate = Gate::new(&literals::gate(pattern, &range).unwrap()).unwrap();
-        let mut cache = gate.cache();
         let mut all = Vec::new();
-        for literal in parsed.required.unwrap() {
+        for (index, literal) in parsed.required.unwrap().into_iter().enumerate() {
+            let mut memory = gate.memory();
             let piece = String::from_utf8(literal.bytes).unwrap();
-            for (place, _) in text.to_ascii_lowercase().match_indices(&piece) {
-                all.push(gate.tell(&mut cache, text.as_bytes(), place, literal.at.unwrap().into()));
+            for (at, _) in text.to_ascii_lowercase().match_indices(&piece) {
+                let exact = literal.exact.as_deref().filter(|exact| text[at..].as_bytes().starts_with(exact));
+                let place = Place { literal: index as u32, exact, at, before: literal.at.unwrap().into() };
+                let told = gate.tell(&mut memory, text.as_bytes(), place);
+                // What it remembers changes nothing.
+                assert_eq!(gate.tell(&mut memory, text.as_bytes(), place), told, "{pattern} in {text}");
+                all.push(told);
             }
         }
         all

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use memchr::memmem::Finder;
-use regex_automata::hybrid::dfa::Cache;
 
 use super::aggregate::{Captures, Program};
 use super::feed::{Block, REACH};
 use super::format::{cri, json};
-use super::gate::Told;
+use super::gate::{Memory, Place, Told};
 use super::line;
 use super::pattern::Matcher;
 use super::prefilter::Candidate;
@@ -111,9 +110,9 @@ pub(crate) struct Worker<'s> {
     /// By matcher.
     tried: Vec<Tried>,
     /// By matcher: what its gate remembers.
-    gates: Vec<Option<Box<Cache>>>,
+    gates: Vec<Option<Box<Memory>>>,
     /// By literal: the same of the gate that its matchers share.
-    shared_gates: Vec<Option<Box<Cache>>>,
+    shared_gates: Vec<Option<Box<Memory>>>,
     names: HashMap<Vec<u8>, Program>,
     /// By matcher: what it captured, by the text that matched.
     captures: Vec<HashMap<Box<[u8]>, Captures>>,
@@ -155,6 +154,7 @@ impl<'s> Worker<'s> {
             }
             let Some(Current { bounds, head, is_cri, escapes }) = &mut line else { continue };
             let length = self.scanner.prefilter.literal(candidate.literal).len();
+            let exact = self.scanner.prefilter.exact(candidate.literal);
             let is_whole = bounds.to - bounds.from <= 2 * REACH;
             let (window, window_from) =
                 window(&text[block.start..], bounds.moved(block.start), at - block.start, length, *is_cri);
@@ -163,8 +163,10 @@ impl<'s> Worker<'s> {
             if let (std::borrow::Cow::Borrowed(window), Some(place), Some((gate, before))) =
                 (&window, place, users.shared_gate(&self.scanner.matchers))
             {
-                let cache = self.shared_gates[candidate.literal as usize].get_or_insert_with(|| Box::new(gate.cache()));
-                if refused < SHARED_GATES && gate.tell(cache, window, place, before) == Told::No {
+                let memory =
+                    self.shared_gates[candidate.literal as usize].get_or_insert_with(|| Box::new(gate.memory()));
+                let place = Place { at: place, before, literal: candidate.literal, exact };
+                if refused < SHARED_GATES && gate.tell(memory, window, place) == Told::No {
                     refused += 1;
                     continue;
                 }
@@ -186,8 +188,9 @@ impl<'s> Worker<'s> {
                     (std::borrow::Cow::Borrowed(window), Some(place), Some(before), Some(gate))
                         if tried.gates < GATES =>
                     {
-                        let cache = self.gates[matcher as usize].get_or_insert_with(|| Box::new(gate.cache()));
-                        gate.tell(cache, window, place, before.into())
+                        let memory = self.gates[matcher as usize].get_or_insert_with(|| Box::new(gate.memory()));
+                        let place = Place { at: place, before: before.into(), literal: candidate.literal, exact };
+                        gate.tell(memory, window, place)
                     }
                     _ => Told::Perhaps,
                 };

@@ -7,6 +7,7 @@
 //! values, with what a card says is normal left out.
 
 mod aggregate;
+mod ahead;
 mod background;
 mod decompress;
 mod feed;
@@ -23,8 +24,8 @@ mod scan;
 mod time;
 mod timeline;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use background::occurrences;
-pub(crate) use decompress::Ahead;
 pub use decompress::open as open_packed;
 pub use pattern::{LogPattern, PatternError};
 pub use program::{Attribution, attribute_path, canonical};

@@ -41,10 +41,20 @@ pub(crate) struct Prefilter {
     /// Open addressing: gram, and where its uses begin and end in `uses`; an empty slot has no uses.
     slots: Vec<Slot>,
     slot_shift: u32,
-    /// Literal, and the gram's place in it, -1 when it begins one byte before it.
-    uses: Vec<(u32, i16)>,
+    uses: Vec<Use>,
     has_grams: bool,
     short: Option<Short>,
+}
+
+/// A literal that has a gram.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    literal: u32,
+    /// The gram's place in it, -1 when it begins one byte before it.
+    offset: i16,
+    /// Where eight bytes of the literal that are mostly not the gram's stand, counted from the gram, and what they are.
+    other: i16,
+    bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,9 +111,13 @@ impl Prefilter {
         let mut uses = Vec::with_capacity(grams.len());
         for group in grams.chunk_by(|a, b| a.0 == b.0) {
             let from = uses.len() as u32;
-            uses.extend(group.iter().map(|(_, literal, offset)| (*literal, *offset)));
+            uses.extend(
+                group
+                    .iter()
+                    .map(|(_, literal, offset)| Use::new(&literals[*literal as usize], *literal, *offset, window)),
+            );
             let gram = group[0].0;
-            let hash = gram.wrapping_mul(HASH);
+            let hash = hash(gram, window);
             bitmap[word_of(hash)] |= 1 << first_bit(hash) | 1 << second_bit(hash);
             let mut at = (hash >> slot_shift) as usize;
             while slots[at].to != 0 {
@@ -154,27 +168,22 @@ impl Prefilter {
         let text = &buffer[..(to + SLACK).min(buffer.len())];
         let bitmap = &*self.bitmap;
         let mut at = from;
-        let mask = mask(WINDOW);
-        let gram = |bytes: &[u8], offset: usize| -> u64 {
-            let mut word = [0u8; 8];
-            word.copy_from_slice(&bytes[offset..offset + 8]);
-            (u64::from_le_bytes(word) | FOLD) & mask
-        };
-        let known = |gram: u64| -> u64 {
-            let hash = gram.wrapping_mul(HASH);
-            let word = bitmap[word_of(hash)];
-            (word >> first_bit(hash)) & (word >> second_bit(hash)) & 1
+        // What is not the window's is shifted out.
+        let by = HASH << (64 - 8 * WINDOW);
+        let known = |bytes: &[u8], offset: usize| -> u64 {
+            let hash = (word(&bytes[offset..offset + 8]) | FOLD).wrapping_mul(by);
+            let bits = bitmap[word_of(hash)];
+            (bits >> first_bit(hash)) & (bits >> second_bit(hash))
         };
         let step = LANES * STRIDE;
         let reach = (LANES - 1) * STRIDE + 8;
         while at + reach <= text.len() && at < to {
             let bytes = &text[at..at + reach];
-            let grams = [gram(bytes, 0), gram(bytes, STRIDE), gram(bytes, 2 * STRIDE), gram(bytes, 3 * STRIDE)];
-            let hits = grams.map(known);
-            if hits[0] | hits[1] | hits[2] | hits[3] != 0 {
+            let hits = [known(bytes, 0), known(bytes, STRIDE), known(bytes, 2 * STRIDE), known(bytes, 3 * STRIDE)];
+            if (hits[0] | hits[1] | hits[2] | hits[3]) & 1 != 0 {
                 for lane in 0..LANES {
-                    if hits[lane] != 0 {
-                        self.look_up(text, from, to, at + lane * STRIDE, grams[lane], found);
+                    if hits[lane] & 1 != 0 {
+                        self.look_up::<WINDOW>(text, from, to, at + lane * STRIDE, found);
                     }
                 }
             }
@@ -184,24 +193,30 @@ impl Prefilter {
             let mut word = [0u8; 8];
             let rest = &text[at..text.len().min(at + 8)];
             word[..rest.len()].copy_from_slice(rest);
-            let gram = (u64::from_le_bytes(word) | FOLD) & mask;
-            if known(gram) != 0 {
-                self.look_up(text, from, to, at, gram, found);
+            if known(&word, 0) & 1 != 0 {
+                self.look_up::<WINDOW>(text, from, to, at, found);
             }
             at += STRIDE;
         }
     }
 
     #[cold]
-    fn look_up(&self, text: &[u8], from: usize, to: usize, at: usize, gram: u64, found: &mut Vec<Candidate>) {
-        let mut slot = (gram.wrapping_mul(HASH) >> self.slot_shift) as usize;
+    fn look_up<const WINDOW: usize>(&self, text: &[u8], from: usize, to: usize, at: usize, found: &mut Vec<Candidate>) {
+        let gram = gram_at(text, at, WINDOW);
+        let mut slot = (hash(gram, WINDOW) >> self.slot_shift) as usize;
         loop {
             let known = self.slots[slot];
             if known.to == 0 {
                 return;
             }
             if known.gram == gram {
-                for &(literal, offset) in &self.uses[known.from as usize..known.to as usize] {
+                for &Use { literal, offset, other, bytes } in &self.uses[known.from as usize..known.to as usize] {
+                    let other = at.wrapping_add_signed(other.into());
+                    // Out of the text is only what a whole literal can't be in.
+                    let Some(here) = text.get(other..other.wrapping_add(8)) else { continue };
+                    if word(here) | FOLD != bytes {
+                        continue;
+                    }
                     let bytes = &self.literals[literal as usize];
                     let start = at.checked_add_signed(-isize::from(offset)).filter(|start| *start >= from);
                     let Some(start) = start else { continue };
@@ -236,6 +251,21 @@ impl Prefilter {
 
     pub fn literal(&self, index: u32) -> &[u8] {
         self.literals.get(index as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The literal as it stands in every match, when its case is fixed.
+    pub fn exact(&self, index: u32) -> Option<&[u8]> {
+        self.exact.get(index as usize)?.as_deref()
+    }
+}
+
+impl Use {
+    fn new(literal: &Literal, index: u32, offset: i16, window: usize) -> Use {
+        let length = literal.bytes.len();
+        let (before, end) = (usize::try_from(offset).unwrap_or(0), (offset + window as i16).max(0) as usize);
+        let after = length.saturating_sub(end);
+        let other = if after >= before { end.min(length - 8) } else { before.saturating_sub(8) };
+        Use { literal: index, offset, other: other as i16 - offset, bytes: gram_at(&literal.bytes, other, 8) }
     }
 }
 
@@ -301,6 +331,14 @@ impl Short {
     }
 }
 
+/// The first eight bytes.
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0u8; 8];
+    word.copy_from_slice(&bytes[..8]);
+    u64::from_le_bytes(word)
+}
+
 /// All ways to write a lower-case text's letters.
 fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![Vec::new()];
@@ -310,6 +348,11 @@ fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
         all = all.iter().flat_map(|text| ways.iter().map(|byte| [text.as_slice(), &[*byte]].concat())).collect();
     }
     all
+}
+
+/// What is not the window's has no part in it.
+fn hash(gram: u64, window: usize) -> u64 {
+    gram.wrapping_mul(HASH << (64 - 8 * window))
 }
 
 /// A gram has two bits in one word of the bitmap: one bit alone says yes ten times as often to what is not there.
@@ -325,9 +368,10 @@ fn second_bit(hash: u64) -> u32 {
     (hash >> (64 - BITMAP_BITS - 6)) as u32 & 63
 }
 
-/// Shorter literals have no gram that is known but for one byte wherever they stand.
+/// Shorter literals have no gram that is known but for one byte wherever they stand, or no eight bytes to compare.
 const fn shortest(window: usize, stride: usize) -> usize {
-    window + stride - 3
+    let known = window + stride - 3;
+    if known < 8 { 8 } else { known }
 }
 
 /// The gram at a place of a literal, or all that it can be when one byte of it is outside.
@@ -363,7 +407,7 @@ fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
 /// How often grams occur in ordinary logs, by a hash of them: two that share one count as more frequent than they are.
 struct Background(Vec<u16>);
 
-const COUNT_BITS: u32 = 14;
+const COUNT_BITS: u32 = 16;
 
 impl Background {
     fn new(window: usize) -> Background {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use regex_syntax::hir::Hir;
 
 use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
-use super::decompress;
+use super::decompress::{self, Unpacked};
 use super::feed::{Buffer, Feed};
 use super::gate::Gate;
 use super::literals::Literal;
@@ -270,7 +270,7 @@ impl Scanner {
     /// The patterns that match a line, whoever wrote it unless the line says so itself.
     pub fn match_line(&self, line: &[u8]) -> Vec<LineMatch> {
         let clock = Clock::new(Timestamp::UNIX_EPOCH, 0);
-        let mut feed = Feed::new(Box::new(io::Cursor::new(line.to_vec())), clock, u64::MAX);
+        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(line.to_vec()))), clock, u64::MAX);
         let mut buffer = Buffer::new();
         let mut worker = Worker::new(self);
         let mut matches = Vec::new();
@@ -450,11 +450,11 @@ impl Shared<'_, '_> {
                 let mut state = lock(&job.feed);
                 if let FeedState::Waiting(open) = &mut *state {
                     let opened = match open.take() {
-                        Some(open) => open().and_then(|log| super::decompress::open(log, self.options.threads > 1)),
+                        Some(open) => open().and_then(|log| decompress::unpack(log, self.options.threads > 1)),
                         None => Err(io::Error::other("not read")),
                     };
                     *state = match opened {
-                        Ok(reader) => FeedState::Open(Feed::new(reader, self.clock(job), self.options.limit)),
+                        Ok(log) => FeedState::Open(Feed::new(log, self.clock(job), self.options.limit)),
                         Err(error) => FeedState::Failed(error.to_string()),
                     };
                 }
