@@ -270,7 +270,10 @@ mod tests {
             ("\"password\": \"hunter\\\n2222\", \"a\": 1\n", "\"password\": \"xxxxxx\\\nxxxx\", \"a\": 1\n"),
             ("  --token \"hunter\\\n2222\" \\\n  --v=2\n", "  --token \"xxxxxx\\\nxxxx\" \\\n  --v=2\n"),
             ("curl -H \"Token: hunter\\\n2222\" x\nA=b\n", "curl -H \"Token: xxxxxx\\\nxxxx\" x\nA=b\n"),
-            ("tokens = [\n  \"hunter\",\n  \"2222\",\n]\na = \"b\"\n", "tokens = [\n  \"xxxxxx\",\n  \"xxxx\",\n]\na = \"b\"\n"),
+            (
+                "tokens = [\n  \"hunter\",\n  \"2222\",\n]\na = \"b\"\n",
+                "tokens = [\n  \"xxxxxx\",\n  \"xxxx\",\n]\na = \"b\"\n",
+            ),
             ("passwords: [ab12,\n  hunter]\na: b\n", "passwords: [xxxx,\n  xxxxxx]\na: b\n"),
             ("read -p \"Password: \" x\necho \"$x\"\n", "read -p \"Password: \" x\necho \"$x\"\n"),
             ("read -p \"Password: \" \\\n  name\necho \"$x\"\n", "read -p \"Password: \" \\\n  name\necho \"$x\"\n"),
