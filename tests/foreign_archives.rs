@@ -92,6 +92,7 @@ fn logs_of_must_gather_are_of_the_nodes_that_ran_the_pods() {
     let log = format!("{pod}/etcd/etcd/logs/current.log");
     let nodes = format!("{base}/cluster-scoped-resources/core/nodes/m1.yaml");
     let service = format!("{base}/host_service_logs/masters/kubelet_service.log");
+    let other = format!("{base}/host_service_logs/masters/crio_service.log");
     let directory = tempfile::tempdir().expect("a directory");
     let path = archive(
         directory.path(),
@@ -99,12 +100,23 @@ fn logs_of_must_gather_are_of_the_nodes_that_ran_the_pods() {
             (nodes.as_str(), "kind: Node\n"),
             (yaml.as_str(), "kind: Pod\nspec:\n  nodeName: m1\n"),
             (log.as_str(), "2026-01-01T00:00:00.000000000Z {\"level\":\"fatal\"}\n"),
-            (service.as_str(), "Jan 01 00:00:00 m1 kubelet[1]: x\n"),
+            // Merged by time, with the hosts' own names.
+            (
+                service.as_str(),
+                "Jan 01 00:00:00.000001 m1.example.com kubenswrapper[1]: x\nJan 01 00:00:00.000002 m2 kubenswrapper[7]: y\n  z\n",
+            ),
+            (other.as_str(), "Jan 01 00:00:00.000001 m2 crio[5]: x\n"),
         ],
     );
     let sources = k8sdoctor::source::open_all(Some(&path.display().to_string())).expect("hosts");
     let named: Vec<String> = sources.iter().map(k8sdoctor::collect::host::name_of).collect();
-    assert!(named.contains(&"m1".to_owned()) && named.contains(&"masters".to_owned()), "{named:?}");
+    assert_eq!(named, ["m1", "m2"]);
+    let log = "/var/log/kubelet_service.log";
+    assert_eq!(text(&sources[0], log), "Jan 01 00:00:00.000001 m1.example.com kubenswrapper[1]: x\n");
+    let of_m2 = "Jan 01 00:00:00.000002 m2 kubenswrapper[7]: y\n  z\n";
+    assert_eq!(text(&sources[1], log), of_m2);
+    assert_eq!(sources[1].metadata(log).map(|found| found.size), Ok(of_m2.len() as u64));
+    assert!(text(&sources[1], "/var/log/crio_service.log").contains("crio[5]"));
     let m1 = &sources[named.iter().position(|name| name == "m1").expect("m1")];
     let entries = m1.list("/var/log/pods").expect("a directory");
     assert_eq!(entries.len(), 1);

@@ -3,6 +3,7 @@
 mod cluster_dump;
 mod ip;
 mod kind;
+pub(crate) mod merged;
 mod must_gather;
 mod plain;
 mod pods;

@@ -10,6 +10,7 @@ mod json;
 mod key_block;
 mod marks;
 mod names;
+mod open_value;
 mod shapes;
 mod state;
 mod stream;
@@ -256,6 +257,26 @@ mod tests {
             ("{\"a\":{\"client_auth\":true},\"b\":\"c\"}", "{\"a\":{\"client_auth\":true},\"b\":\"c\"}"),
             ("{\"a\":{\"token\":12345678},\"b\":\"c\"}", "{\"a\":{\"token\":xxxxxxxx},\"b\":\"c\"}"),
             ("  --password 'hunter2222' \\\n  --v=2", "  --password 'xxxxxxxxxx' \\\n  --v=2"),
+            // A quote or a bracket that closes on a later line.
+            ("TOKEN=\"hunter\\\n2222\" A=b\n", "TOKEN=\"xxxxxx\\\nxxxx\" A=b\n"),
+            ("TOKEN=\"\\\nhunter\\\n  2222\"\nA=b\n", "TOKEN=\"\\\nxxxxxx\\\n  xxxx\"\nA=b\n"),
+            ("TOKEN='hunter\n2222'\nA=b\n", "TOKEN='xxxxxx\nxxxx'\nA=b\n"),
+            (
+                "Environment=\"A=b\" 'TOKEN=hunter\\\n2222' \"C=d\"\nUser=x\n",
+                "Environment=\"A=b\" 'TOKEN=xxxxxx\\\nxxxx' \"C=d\"\nUser=x\n",
+            ),
+            ("Environment=\"TOKEN=hunter\\\n2222\"\nUser=x\n", "Environment=\"TOKEN=xxxxxx\\\nxxxx\"\nUser=x\n"),
+            ("password: \"hunter\\\n  2222\"\nuser: x\n", "password: \"xxxxxx\\\n  xxxx\"\nuser: x\n"),
+            ("\"password\": \"hunter\\\n2222\", \"a\": 1\n", "\"password\": \"xxxxxx\\\nxxxx\", \"a\": 1\n"),
+            ("  --token \"hunter\\\n2222\" \\\n  --v=2\n", "  --token \"xxxxxx\\\nxxxx\" \\\n  --v=2\n"),
+            ("curl -H \"Token: hunter\\\n2222\" x\nA=b\n", "curl -H \"Token: xxxxxx\\\nxxxx\" x\nA=b\n"),
+            (
+                "tokens = [\n  \"hunter\",\n  \"2222\",\n]\na = \"b\"\n",
+                "tokens = [\n  \"xxxxxx\",\n  \"xxxx\",\n]\na = \"b\"\n",
+            ),
+            ("passwords: [ab12,\n  hunter]\na: b\n", "passwords: [xxxx,\n  xxxxxx]\na: b\n"),
+            ("read -p \"Password: \" x\necho \"$x\"\n", "read -p \"Password: \" x\necho \"$x\"\n"),
+            ("read -p \"Password: \" \\\n  name\necho \"$x\"\n", "read -p \"Password: \" \\\n  name\necho \"$x\"\n"),
         ] {
             assert_eq!(redacted("/etc/x", text), expected, "{text:?}");
         }

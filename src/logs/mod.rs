@@ -27,6 +27,7 @@ mod timeline;
 pub(crate) use ahead::Ahead;
 pub(crate) use background::occurrences;
 pub use decompress::open as open_packed;
+pub(crate) use format::syslog::host_of;
 pub use pattern::{LogPattern, PatternError};
 pub use program::{Attribution, attribute_path, canonical};
 pub use scan::{Cost, EventKind, LineMatch, LogEvent, LogInput, ScanOptions, Scanner, Tell};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::tree::SOCKET_LIST;
 use super::{Entry, FileKind, Metadata, READ_LIMIT, ReadError, Recording, Source, SourceKind};
 use crate::bundle::archive::{Archive, FileNode, Node};
+use crate::bundle::foreign::merged;
 
 /// As many as Linux follows in one path.
 const LINK_LIMIT: usize = 40;
@@ -27,6 +28,12 @@ pub enum Stand {
         length: u64,
     },
     Content(Arc<[u8]>),
+    /// Of a journal of several hosts, the lines of this one; `length` are their bytes.
+    Lines {
+        entry: String,
+        host: String,
+        length: u64,
+    },
 }
 
 /// One host of an archive.
@@ -51,6 +58,8 @@ enum Found<'a> {
     File(&'a FileNode),
     Part(&'a FileNode, u64, u64),
     Content(&'a Arc<[u8]>),
+    /// The entry, the host, and the bytes of its lines.
+    Lines(&'a str, &'a str, u64),
     /// The resolved path, and what the archive says of it.
     Directory(String, Option<&'a FileNode>),
     Link(&'a str),
@@ -155,6 +164,7 @@ impl ArchiveSource {
                 return self.archive.file(entry).map(|file| Found::Part(file, *from, *length));
             }
             Some(Stand::Content(content)) => return Some(Found::Content(content)),
+            Some(Stand::Lines { entry, host, length }) => return Some(Found::Lines(entry, host, *length)),
             None => {}
         }
         match self.archive.nodes.get(&self.name_of(resolved)) {
@@ -243,7 +253,7 @@ impl ArchiveSource {
 
     fn wrong_kind(path: &str, found: &Found<'_>, wanted: &'static str) -> ReadError {
         let kind = match found {
-            Found::File(_) | Found::Part(..) | Found::Content(_) => FileKind::File,
+            Found::File(_) | Found::Part(..) | Found::Content(_) | Found::Lines(..) => FileKind::File,
             Found::Directory(..) => FileKind::Directory,
             Found::Link(_) => FileKind::Link,
             Found::Special(kind) => *kind,
@@ -267,10 +277,10 @@ impl Source for ArchiveSource {
             Found::File(file) if file.size() > READ_LIMIT => {
                 Err(ReadError::TooLarge { path: path.to_owned(), size: file.size(), limit: READ_LIMIT })
             }
-            Found::Part(_, _, size) if size > READ_LIMIT => {
+            Found::Part(_, _, size) | Found::Lines(_, _, size) if size > READ_LIMIT => {
                 Err(ReadError::TooLarge { path: path.to_owned(), size, limit: READ_LIMIT })
             }
-            Found::File(_) | Found::Part(..) => {
+            Found::File(_) | Found::Part(..) | Found::Lines(..) => {
                 let mut content = Vec::new();
                 // A file beside the archive may have grown.
                 let mut stream = self.open(path)?.take(READ_LIMIT);
@@ -293,6 +303,8 @@ impl Source for ArchiveSource {
                     .map_err(|error| ReadError::Io { path: path.to_owned(), message: error.to_string() })?;
                 Ok(Box::new(whole.take(length)))
             }
+            Found::Lines(entry, host, _) => merged::lines(&self.archive, entry, host)
+                .map_err(|error| ReadError::Io { path: path.to_owned(), message: error.to_string() }),
             other => Err(ArchiveSource::wrong_kind(path, &other, "file")),
         }
     }
@@ -343,6 +355,7 @@ impl Source for ArchiveSource {
                 modified: file.modified,
             },
             Found::Content(content) => plain(FileKind::File, content.len() as u64),
+            Found::Lines(_, _, length) => plain(FileKind::File, length),
             Found::Directory(_, Some(directory)) => Metadata {
                 kind: FileKind::Directory,
                 size: 0,

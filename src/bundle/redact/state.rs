@@ -1,6 +1,7 @@
 //! What a line means because of the lines before it.
 
 use super::json;
+use super::open_value::OpenValue;
 use super::value::After;
 use super::{Hit, is_filled, names};
 
@@ -20,6 +21,8 @@ pub(super) struct State {
     value: usize,
     /// A flag was given, its value is the next item.
     item: bool,
+    /// A value's quote or bracket was not closed.
+    open: OpenValue,
     /// Base64 goes on over lines.
     wrapped: bool,
     /// The text is, or holds, a Secret.
@@ -36,7 +39,8 @@ impl State {
 
     /// Whether lines have to be looked at whatever is in them.
     pub fn is_active(&self) -> bool {
-        self.key > 0 || self.block.is_some() || self.data.is_some() || self.value > 0 || self.item || self.wrapped
+        let of_name = self.block.is_some() || self.data.is_some() || self.value > 0 || self.item || self.open.is_open();
+        of_name || self.key > 0 || self.wrapped
     }
 
     pub fn begin(&mut self, after: After) {
@@ -44,6 +48,7 @@ impl State {
             After::Nothing => {}
             After::Block { indent, literal } => self.block = Some((indent, literal)),
             After::NextItem => self.item = true,
+            After::Quote { .. } | After::List => self.open.begin(after),
         }
     }
 
@@ -58,6 +63,7 @@ impl State {
         let start = line.len() - line.trim_ascii_start().len();
         let end = start + text.len();
         self.key_lines(line, hits);
+        self.open.line(line, hits);
         if self.wrapped {
             let is_run =
                 !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte));

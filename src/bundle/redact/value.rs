@@ -12,6 +12,10 @@ pub(super) enum After {
     Block { indent: usize, literal: bool },
     /// A flag alone: the next list item, or the next line of a continued command, is its value.
     NextItem,
+    /// The value's quote, escaped by so many backslashes, closes on a later line.
+    Quote { quote: u8, slashes: usize },
+    /// A list whose bracket closes on a later line.
+    List,
 }
 
 /// Looks at one name, of which `word` is a byte inside. Gives the name's end, and what follows the line.
@@ -179,8 +183,7 @@ impl Reader<'_, '_> {
             at += 1;
         }
         if self.at(at) == b'[' {
-            self.array(at + 1);
-            return After::Nothing;
+            return self.array(at + 1);
         }
         if self.at(at) == b'{' {
             return After::Nothing;
@@ -189,11 +192,23 @@ impl Reader<'_, '_> {
         let quote = self.at(at + slashes);
         if matches!(quote, b'"' | b'\'' | b'`') {
             let begin = at + slashes + 1;
-            let end = self.closing(begin, slashes, quote);
+            let end = closing(self.line, begin, slashes, quote);
             self.hit(begin, end, true);
-            return After::Nothing;
+            return if self.goes_on(begin, end, slashes, quote) {
+                After::Quote { quote, slashes }
+            } else {
+                After::Nothing
+            };
         }
         let end = self.bare_end(at, separator);
+        // `"TOKEN=ab\`: the quote is around the name too, and closes on a later line.
+        if let Some(quote) = self.opening()
+            && self.at(end) == b'\\'
+            && self.is_line_end(end + 1)
+        {
+            self.hit(at, end, false);
+            return After::Quote { quote, slashes: 0 };
+        }
         let continues = self.is_line_end(end) && is_continued(self.line.get(at..end).unwrap_or_default());
         // The line goes on, and the value begins there.
         if continues && end == at + 1 {
@@ -206,7 +221,7 @@ impl Reader<'_, '_> {
         // Shell words that go on: `PASSWORD=ab"cd"`, and a value that continues on the next line.
         if self.at(end) == b'"' || self.at(end) == b'\'' {
             let begin = end + 1;
-            let close = self.closing(begin, 0, self.at(end));
+            let close = closing(self.line, begin, 0, self.at(end));
             if self.at(close) == self.at(end)
                 && self.start > 0
                 && self.at(self.start - 1) != self.at(end)
@@ -223,24 +238,32 @@ impl Reader<'_, '_> {
         matches!(self.line.get(at..).unwrap_or_default(), b"" | b"\n" | b"\r" | b"\r\n")
     }
 
-    /// Where the quote of this kind, escaped by so many backslashes, closes; the line's end when it does not.
-    fn closing(&self, begin: usize, slashes: usize, quote: u8) -> usize {
-        let mut at = begin;
-        let mut run = 0;
-        while at < self.line.len() && self.at(at) != b'\n' {
-            let byte = self.at(at);
-            if byte == quote && (run == slashes || (quote == b'\'' && slashes == 0) || (slashes == 0 && run % 2 == 0)) {
-                return at - run.min(slashes);
-            }
-            run = if byte == b'\\' { run + 1 } else { 0 };
-            at += 1;
+    /// Whether what begins at `begin` and has no closing quote up to `end` has it on a later line: when a backslash continues
+    /// the line, and in what a person or a program wrote as `name="...` at a line's beginning.
+    fn goes_on(&self, begin: usize, end: usize, slashes: usize, quote: u8) -> bool {
+        if !self.is_line_end(end) || quote == b'`' {
+            return false;
         }
-        at
+        let rest = self.line.get(begin..end).unwrap_or_default().trim_ascii_end();
+        let continued = is_continued(rest);
+        let says_nothing = rest.strip_suffix(b"\\").unwrap_or(rest).trim_ascii().is_empty();
+        // `read -p "Password: " \`: the quote that was met closes another one.
+        let before = self.line.get(..begin.saturating_sub(slashes + 1)).unwrap_or_default();
+        let closes_another = memchr::memchr_iter(quote, before).count() % 2 == 1;
+        if says_nothing && (closes_another || !continued) {
+            return false;
+        }
+        continued || (slashes == 0 && self.begins_line())
+    }
+
+    /// The quote right before the name, when it is around the value as well.
+    fn opening(&self) -> Option<u8> {
+        let quote = self.at(self.start.checked_sub(1)?);
+        let of_name_alone = self.at(self.end) == quote || self.at(self.end) == b'\\';
+        (matches!(quote, b'"' | b'\'') && !of_name_alone).then_some(quote)
     }
 
     fn bare_end(&self, at: usize, separator: u8) -> usize {
-        let opening =
-            self.start.checked_sub(1).map(|before| self.at(before)).filter(|byte| matches!(byte, b'"' | b'\''));
         let line_end = || {
             let end = self.skip(at, |byte| byte != b'\n' && byte != b'\r' && byte != 0);
             let text = self.line.get(at..end).unwrap_or_default();
@@ -251,7 +274,7 @@ impl Reader<'_, '_> {
             at + value.filter(|value| !value.is_empty()).unwrap_or(text).len()
         };
         // `"token": 17}`: the quotes are the name's alone.
-        if let Some(quote) = opening.filter(|quote| self.at(self.end) != *quote && self.at(self.end) != b'\\') {
+        if let Some(quote) = self.opening() {
             return self.skip(at, |byte| byte != quote && byte != b'\n' && byte != 0 && byte != b'\\');
         }
         if separator != b' ' && self.begins_line() && !self.is_flag() {
@@ -297,11 +320,11 @@ impl Reader<'_, '_> {
     }
 
     /// Values of a list on one line.
-    fn array(&mut self, mut at: usize) {
+    fn array(&mut self, mut at: usize) -> After {
         while at < self.line.len() && !matches!(self.at(at), b']' | b'{' | b'\n') {
             let byte = self.at(at);
             if matches!(byte, b'"' | b'\'') {
-                let end = self.closing(at + 1, 0, byte);
+                let end = closing(self.line, at + 1, 0, byte);
                 self.hit(at + 1, end, true);
                 at = end + 1;
             } else if byte.is_ascii_whitespace() || byte == b',' || byte == b'\\' {
@@ -312,6 +335,7 @@ impl Reader<'_, '_> {
                 at = end.max(at + 1);
             }
         }
+        if self.is_line_end(at) { After::List } else { After::Nothing }
     }
 
     fn hit(&mut self, start: usize, end: usize, quoted: bool) {
@@ -328,6 +352,20 @@ impl Reader<'_, '_> {
             self.hits.push(Hit::new(start, end, "named-secret"));
         }
     }
+}
+
+/// Where the quote of this kind, escaped by so many backslashes, closes; the line's end when it does not.
+pub(super) fn closing(line: &[u8], begin: usize, slashes: usize, quote: u8) -> usize {
+    let mut at = begin;
+    let mut run = 0;
+    while let Some(byte) = line.get(at).copied().filter(|byte| *byte != b'\n') {
+        if byte == quote && (run == slashes || (quote == b'\'' && slashes == 0) || (slashes == 0 && run % 2 == 0)) {
+            return at - run.min(slashes);
+        }
+        run = if byte == b'\\' { run + 1 } else { 0 };
+        at += 1;
+    }
+    at
 }
 
 /// Whether a backslash ends the text that is not escaped by another one.

@@ -48,17 +48,42 @@ pub(crate) fn after_time(text: &[u8], at: usize, time: RawTime) -> Line<'_> {
         return line;
     }
     // The first word is no tag, so it may be the host.
-    let host = cursor.word();
-    let is_host = !host.is_empty()
-        && host.len() <= 255
-        && host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
-    if is_host
+    if host_word(&mut cursor).is_some()
         && cursor.take(b' ').is_some()
         && let Some(line) = tag(&mut cursor, time)
     {
         return line;
     }
     Line::at(Some(time), at)
+}
+
+/// The host of a line that names one between its time and its program, as syslog and journalctl's short formats do.
+pub(crate) fn host_of(text: &[u8]) -> Option<&[u8]> {
+    let mut cursor = Cursor::new(text);
+    if month_day_clock(&mut cursor).is_none() {
+        cursor = Cursor::new(text);
+        cursor.date_time()?;
+    }
+    cursor.zone();
+    cursor.spaces();
+    let start = cursor.at;
+    let time = RawTime { date: RawDate::Yearless { month: 1, day: 1 }, second: 0, nanos: 0, digits: 0, offset: None };
+    if tag(&mut cursor, time).is_some() {
+        return None;
+    }
+    let host = host_word(&mut Cursor { text, at: start })?;
+    let mut after = Cursor { text, at: start + host.len() };
+    after.take(b' ')?;
+    tag(&mut after, time).map(|_| host)
+}
+
+/// A word that may be a host's name.
+fn host_word<'t>(cursor: &mut Cursor<'t>) -> Option<&'t [u8]> {
+    let host = cursor.word();
+    let is_host = !host.is_empty()
+        && host.len() <= 255
+        && host.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':'));
+    is_host.then_some(host)
 }
 
 /// `program[pid]: `, `program: `, with the message after it.
