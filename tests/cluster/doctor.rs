@@ -128,8 +128,7 @@ pub fn by_bundles(cluster: &Cluster, since: Since) -> Result<Report> {
     let folder = tempfile::tempdir_in(cluster.place.run())?;
     let to = folder.path();
     let bundles: Result<Vec<PathBuf>> = std::thread::scope(|scope| {
-        let running: Vec<_> =
-            cluster.hosts.iter().map(|host| scope.spawn(move || bundle(host, to, since))).collect();
+        let running: Vec<_> = cluster.hosts.iter().map(|host| scope.spawn(move || bundle(host, to, since))).collect();
         running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("the collection panicked"))).collect()
     });
     let mut command = Command::new(cluster.place.run().join("tools/k8sdoctor"));
