@@ -93,6 +93,9 @@ pub struct LogRule {
     /// Seconds within which it is normal when `ended-by` follows.
     #[serde(default, rename = "ended-within")]
     pub ended_within: Option<u64>,
+    /// Seconds within which a program that runs writes it again for as long as it is so.
+    #[serde(default)]
+    pub repeats: Option<u64>,
     /// The state that it tells of outlasts the message (a damaged disk): it stays a finding when nothing repeats it.
     #[serde(default)]
     pub lasting: bool,

@@ -23,6 +23,7 @@ pub fn patterns_of(card: &Card) -> impl Iterator<Item = LogPattern> {
         min_count: rule.min_count,
         ended_by: rule.ended_by.clone(),
         ignore_if_ended_seconds: rule.ended_within,
+        repeats_seconds: rule.repeats,
     })
 }
 
@@ -75,7 +76,7 @@ pub fn judge(
         // A whole host shows what is so now, and its program has gone on without this message: it is over. A log given
         // alone is what somebody kept of a failure. A single message of the kind that only warns is no state either.
         let once = hit.count == 1 && rule.severity.unwrap_or(card.severity) == Severity::Warning;
-        let ended = hit.ongoing == Some(false) || is_quiet_again(host, hit);
+        let ended = hit.ongoing == Some(false) || is_quiet_again(host, hit, rule.repeats);
         if host.kind != SourceKind::File && (ended || once) && !rule.lasting {
             draft.over = true;
         }
@@ -121,17 +122,25 @@ const TICKS: u64 = 100;
 
 /// A program that has nothing to complain of may write nothing at all, so that its complaint stays its log's last line. Where
 /// it has run for twice the longest pause between the complaints, and the host's other logs went on for as long after the
-/// last one, it is over. So is what came too seldom to tell, when the program was started again after it and stays.
-fn is_quiet_again(host: &Host, hit: &LogHit) -> bool {
-    let limit = hit.pause.map_or(QUIET.saturating_mul(2), |pause| QUIET.max(pause.saturating_mul(2)));
+/// last one, it is over. The card may say how often it comes (`repeats`). So is what came too seldom to tell, when the program
+/// was started again after it and stays.
+fn is_quiet_again(host: &Host, hit: &LogHit, repeats: Option<u64>) -> bool {
+    let repeats = repeats.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+    let usual = hit.pause.max(repeats);
+    let limit = match (usual, repeats) {
+        (Some(usual), Some(_)) => usual.saturating_mul(2),
+        (Some(usual), None) => QUIET.max(usual.saturating_mul(2)),
+        // What ended a program once, and it has been up since, is not what it does again and again.
+        (None, _) if hit.count == 1 => QUIET,
+        (None, _) => QUIET.saturating_mul(2),
+    };
     let Some(quiet) = hit.quiet_seconds(&host.logs).filter(|quiet| *quiet > limit) else { return false };
     let (Ok(uptime), Ok(processes)) = (&host.system.uptime_seconds, &host.system.processes) else { return false };
     let named = host.components.iter().filter(|component| hit.component.as_deref() == Some(component.name.name()));
     let pids: Vec<u32> = named.filter_map(|component| component.pid).collect();
     processes.iter().filter(|process| pids.contains(&process.pid)).any(|process| {
         let age = process.started_ticks.map(|ticks| uptime.saturating_sub(ticks / TICKS));
-        age.and_then(|age| i64::try_from(age).ok())
-            .is_some_and(|age| age > limit && (hit.pause.is_some() || age <= quiet))
+        age.and_then(|age| i64::try_from(age).ok()).is_some_and(|age| age > limit && (usual.is_some() || age <= quiet))
     })
 }
 
@@ -202,20 +211,31 @@ mod tests {
 
     #[test]
     fn a_program_that_runs_on_in_silence_has_nothing_to_complain_of() {
-        for (what, pause, quiet, age, over) in [
-            ("it runs since before", Some(5), 100, 5000, true),
-            ("it was started again", Some(5), 100, 90, true),
-            ("not for long enough", Some(5), 50, 5000, false),
-            ("the pauses were as long", Some(60), 100, 5000, false),
-            ("it has just been started, again and again", Some(5), 100, 20, false),
-            ("rare, and started again", None, 300, 290, true),
-            ("rare, and it runs since before", None, 300, 5000, false),
-            ("rare, and not for long", None, 100, 90, false),
+        for (what, pause, repeats, quiet, age, over) in [
+            ("it runs since before", Some(5), None, 100, 5000, true),
+            ("it was started again", Some(5), None, 100, 90, true),
+            ("not for long enough", Some(5), None, 50, 5000, false),
+            ("the pauses were as long", Some(60), None, 100, 5000, false),
+            ("it has just been started, again and again", Some(5), None, 100, 20, false),
+            ("rare, and started again", None, None, 300, 290, true),
+            ("rare, and it runs since before", None, None, 300, 5000, false),
+            ("rare, and not for long", None, None, 100, 90, false),
+            ("it would have said so again", None, Some(10), 25, 5000, true),
+            ("it may yet say so again", None, Some(10), 15, 5000, false),
+            ("it has paused for longer", Some(60), Some(10), 100, 5000, false),
+            ("it would have said so, and has just been started", None, Some(10), 25, 15, false),
         ] {
-            assert_eq!(is_quiet_again(&host(quiet, age), &hit(pause)), over, "{what}");
+            assert_eq!(is_quiet_again(&host(quiet, age), &hit(pause), repeats), over, "{what}");
+        }
+        for (what, quiet, age, over) in [
+            ("it ended once, and was started again", 70, 65, true),
+            ("it ended once, and has just been started again", 70, 30, false),
+        ] {
+            let once = LogHit { count: 1, ..hit(None) };
+            assert_eq!(is_quiet_again(&host(quiet, age), &once, None), over, "{what}");
         }
         let mut dead = host(300, 5000);
         dead.components.clear();
-        assert!(!is_quiet_again(&dead, &hit(Some(5))), "what it said last is why it ended");
+        assert!(!is_quiet_again(&dead, &hit(Some(5)), Some(5)), "what it said last is why it ended");
     }
 }

@@ -360,7 +360,7 @@ pub(crate) fn hits(
                 count,
                 first: first.and_then(Stamp::rfc3339),
                 last: last.and_then(Stamp::rfc3339),
-                ongoing: ongoing(ended, last, log.as_ref(), usual_pause(&series)),
+                ongoing: ongoing(ended, last, log.as_ref(), usual_pause(&series), pattern.repeats_seconds.map(seconds)),
                 pause: usual_pause(&series),
                 restarts,
                 restarted,
@@ -493,12 +493,13 @@ fn usual_pause(series: &[Series]) -> Option<i64> {
 }
 
 /// Whether it went on until the end of its program's log. What came again and again is over when it has stayed away for twice
-/// its longest pause; of what came once or twice, a tenth of the log's length has to be enough.
+/// its longest pause, or what the card says of it; of what came once or twice, a tenth of the log's length has to be enough.
 fn ongoing(
     ended: Option<Option<Stamp>>,
     last: Option<Stamp>,
     log: Option<&ProgramLog>,
     pause: Option<i64>,
+    repeats: Option<i64>,
 ) -> Option<bool> {
     if let Some(ended) = ended
         && (ended.is_none() || ended >= last)
@@ -509,7 +510,10 @@ fn ongoing(
     let end = log.last.filter(|end| end.absolute == last.absolute)?;
     let span = log.first.map_or(0, |first| end.seconds_since(first));
     let usual = pause.map_or(i64::MAX, |pause| pause.saturating_mul(2));
-    Some(end.seconds_since(last) <= ONGOING.max(usual.min(span / 10)))
+    let least = repeats.map_or(ONGOING.max(usual.min(span / 10)), |repeats| {
+        repeats.saturating_mul(2).max(pause.map_or(0, |pause| pause.saturating_mul(2)))
+    });
+    Some(end.seconds_since(last) <= least)
 }
 
 fn pause(pattern: &LogPattern) -> u64 {

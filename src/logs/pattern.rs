@@ -40,6 +40,8 @@ pub struct LogPattern {
     pub ended_by: Option<String>,
     /// A series that recovered within that many seconds of its beginning is normal. Needs `ended_by`.
     pub ignore_if_ended_seconds: Option<u64>,
+    /// The program writes it again within that many seconds for as long as it is so.
+    pub repeats_seconds: Option<u64>,
 }
 
 /// Why a pattern can't be used.

@@ -1,7 +1,7 @@
 //! k8sdoctor's reports of a host and of all hosts' bundles together.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -126,23 +126,29 @@ pub fn live_on_all(hosts: &[Host], since: Since) -> Vec<(String, Result<Report>)
 /// `k8sdoctor collect` on every host, then one check of all bundles.
 pub fn by_bundles(cluster: &Cluster, since: Since) -> Result<Report> {
     let folder = tempfile::tempdir_in(cluster.place.run())?;
-    let mut bundles: Vec<PathBuf> = Vec::new();
-    for host in &cluster.hosts {
-        let inside = "/run/k8sdoctor-bundle.tar.zst";
-        let since = since.argument();
-        let mut words = vec!["k8sdoctor", "collect", "--output", inside];
-        words.extend(since.as_deref());
-        let done = host.run(&words, Duration::from_secs(240))?;
-        if !matches!(done.code, Some(0 | 3)) {
-            bail!("collect on {}: {}", host.name, done.tail());
-        }
-        let outside = host.path(inside)?;
-        let bundle = folder.path().join(format!("{}.tar.zst", host.name));
-        std::fs::copy(&outside, &bundle).with_context(|| format!("the bundle of {}", host.name))?;
-        std::fs::remove_file(outside)?;
-        bundles.push(bundle);
-    }
+    let to = folder.path();
+    let bundles: Result<Vec<PathBuf>> = std::thread::scope(|scope| {
+        let running: Vec<_> = cluster.hosts.iter().map(|host| scope.spawn(move || bundle(host, to, since))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("the collection panicked"))).collect()
+    });
     let mut command = Command::new(cluster.place.run().join("tools/k8sdoctor"));
-    command.args(["check", "--no-config", "--format", "json"]).args(&bundles);
+    command.args(["check", "--no-config", "--format", "json"]).args(bundles?);
     report(&said(&mut command, Duration::from_secs(240))?).context("check of all bundles")
+}
+
+/// `k8sdoctor collect` on a host, its bundle in a folder of ours.
+fn bundle(host: &Host, folder: &Path, since: Since) -> Result<PathBuf> {
+    let inside = "/run/k8sdoctor-bundle.tar.zst";
+    let since = since.argument();
+    let mut words = vec!["k8sdoctor", "collect", "--output", inside];
+    words.extend(since.as_deref());
+    let done = host.run(&words, Duration::from_secs(240))?;
+    if !matches!(done.code, Some(0 | 3)) {
+        bail!("collect on {}: {}", host.name, done.tail());
+    }
+    let outside = host.path(inside)?;
+    let bundle = folder.join(format!("{}.tar.zst", host.name));
+    std::fs::copy(&outside, &bundle).with_context(|| format!("the bundle of {}", host.name))?;
+    std::fs::remove_file(outside)?;
+    Ok(bundle)
 }

@@ -1,5 +1,6 @@
 //! One fault's life: broken, found, mended by what was printed, and silent again.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,17 +20,28 @@ const HEALTHY: Duration = Duration::from_secs(300);
 const SILENT: Duration = Duration::from_secs(210);
 
 /// Breaks, judges, mends, and leaves the cluster healthy; an error when it could not be made healthy again.
-pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
-    say(&format!("{}: {} ({} on {})", fault.name, fault.summary, fault.rule, fault.host));
+pub fn live_through(cluster: &Cluster, fault: &Fault) -> (Row, Result<()>) {
+    let start = Instant::now();
     let mut row = Row::new(cluster.shape, fault);
+    let lived = live(cluster, fault, &mut row);
+    row.seconds = start.elapsed().as_secs();
+    if let Err(why) = &lived {
+        row.problem(format!("{why:#}"));
+    }
+    say(&row.line());
+    (row, lived)
+}
+
+fn live(cluster: &Cluster, fault: &Fault, row: &mut Row) -> Result<()> {
+    say(&format!("{}: {} ({} on {})", fault.name, fault.summary, fault.rule, fault.host));
     let host = cluster.host(&fault.host)?;
     let backup = Backup::take(cluster)?;
-    let (start, since) = (Instant::now(), Since::now());
+    let since = Since::now();
     let judged = host
         .ok_within(&fault.broken_by, Duration::from_secs(300))
         .context("it could not be broken")
-        .and_then(|_| judge(cluster, fault, host, since, &mut row));
-    let mended = judged.and_then(|fixes| mend(cluster, fault, host, &fixes, since, &mut row));
+        .and_then(|_| judge(cluster, fault, host, since, row));
+    let mended = judged.and_then(|fixes| mend(cluster, fault, host, &fixes, since, row));
     if let Some(undo) = &fault.undo {
         let undone = host.script(undo, Duration::from_secs(120))?;
         if !undone.success {
@@ -47,9 +59,7 @@ pub fn live_through(cluster: &Cluster, fault: &Fault) -> Result<Row> {
             row.problem(format!("files put back, and still: {why:#}"));
         }
     }
-    row.seconds = start.elapsed().as_secs();
-    say(&row.line());
-    Ok(row)
+    Ok(())
 }
 
 /// Waits until the fault is found, then has it judged on every host and by all bundles together; gives its fixes.
@@ -195,21 +205,24 @@ pub fn placeholder(command: &str) -> Option<&str> {
     words.into_iter().next()
 }
 
-/// Waits until no host and no bundle says anything.
+/// Waits until no host and no bundle says anything; tells what was said for how long.
 fn silent(cluster: &Cluster, since: Since, row: &mut Row) -> Result<()> {
-    let all_silent = |report: &Report| -> Result<()> {
-        let lines: Vec<String> = report.roots(cluster).map(Finding::line).collect();
+    let start = Instant::now();
+    let mut heard: BTreeMap<String, u64> = BTreeMap::new();
+    let quiet = eventually("silence", SILENT, || {
+        let mut lines = Vec::new();
+        for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
+            lines.extend(report?.roots(cluster).map(|root| format!("live on {name}: {}", root.line())));
+        }
+        heard.extend(lines.iter().map(|line| (line.clone(), start.elapsed().as_secs())));
         ensure!(lines.is_empty(), "{}", lines.join("; "));
         Ok(())
-    };
-    eventually("silence", SILENT, || {
-        for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
-            all_silent(&report?).with_context(|| format!("live on {name}"))?;
-        }
-        Ok(())
-    })?;
-    if let Err(why) = all_silent(&doctor::by_bundles(cluster, since)?) {
-        row.unexpected(format!("bundles after the fix: {why:#}"));
+    });
+    heard.iter().for_each(|(line, seconds)| say(&format!("  for {seconds} s {line}")));
+    quiet?;
+    let lines: Vec<String> = doctor::by_bundles(cluster, since)?.roots(cluster).map(Finding::line).collect();
+    if !lines.is_empty() {
+        row.unexpected(format!("bundles after the fix: {}", lines.join("; ")));
     }
     Ok(())
 }

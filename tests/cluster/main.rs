@@ -2,13 +2,14 @@
 //! diagnosed live and by bundles, mended by the commands of the finding exactly as they are printed, and have to be silent
 //! again.
 //!
-//!     cargo test --test cluster -- run [--shape SHAPE] [--short] [FAULT...]
-//!     cargo test --test cluster -- fault NAME...       one fault, in the cluster that `up` keeps or in one of its own
+//!     cargo test --test cluster -- run [--shape SHAPE] [--short] [--only FAULT,FAULT...]
+//!     cargo test --test cluster -- fault NAME...       the same of one fault
 //!     cargo test --test cluster -- silence [--shape SHAPE] [--minutes N]   no false alarm on a healthy one
 //!     cargo test --test cluster -- preflight [FAULT...]   before a cluster exists: beside kubeadm's own preflight
 //!     cargo test --test cluster -- stress [NAME...]      services that hang, full disks, no root, little memory
 //!     cargo test --test cluster -- list | build | down
-//!     cargo test --test cluster -- up [--shape SHAPE]  keeps a cluster until it is interrupted
+//!     cargo test --test cluster -- up [--shape SHAPE]  keeps a cluster until it is interrupted; `run`, `fault` and
+//!                                                      `silence` of its shape use it
 //!     cargo test --test cluster -- in HOST COMMAND...  on a host of the cluster that `up` keeps
 //!
 //! Needs root. What it builds (from Debian's packages and the Go module proxy, a quarter of an hour on two cores) is kept in
@@ -102,6 +103,10 @@ impl Asked {
                     asked.minutes =
                         words.next().and_then(|word| word.parse().ok()).context("--minutes needs a number")?;
                 }
+                "--only" => {
+                    let names = words.next().context("--only needs names, with commas between")?;
+                    asked.names.extend(names.split(',').map(str::to_owned));
+                }
                 "--short" => asked.short = true,
                 // cargo's own
                 "--nocapture" => {}
@@ -163,11 +168,13 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
     if word == "fault" {
         ensure!(!asked.names.is_empty(), "which fault? `list` tells");
     }
-    if let ("fault" | "silence", Some(cluster)) = (word, Cluster::running(&place)) {
+    if let ("run" | "fault" | "silence", Some(cluster)) = (word, Cluster::running(&place)) {
+        let is_wanted = asked.shapes.contains(&cluster.shape);
+        ensure!(is_wanted, "a cluster of the shape {} is up; `down` removes it", cluster.shape.name());
         cluster.install_doctor()?;
         return match word {
-            "fault" => through(&cluster, &asked),
-            _ => listen(&cluster, &asked, Vec::new()),
+            "silence" => listen(&cluster, &asked, Vec::new()),
+            _ => through(&cluster, &asked),
         };
     }
     if std::env::var_os(INSIDE).is_some() {
@@ -271,12 +278,18 @@ fn through(cluster: &Cluster, asked: &Asked) -> Result<bool> {
     let mut rows = Vec::new();
     let mut worse = Vec::new();
     for fault in &faults {
-        let row = life::live_through(cluster, fault).with_context(|| fault.name.clone())?;
+        let (row, lost) = match life::live_through(cluster, fault) {
+            (row, Ok(())) => (row, None),
+            (row, Err(why)) => (row, Some(why.context(fault.name.clone()))),
+        };
         // At once: what was found out is kept when the next one takes the cluster with it.
         let mut results = Results::load();
         worse.extend(results.merge(std::slice::from_ref(&row)));
         results.write()?;
         rows.push(row);
+        if let Some(lost) = lost {
+            return Err(lost);
+        }
     }
     worse.iter().for_each(|line| say(line));
     let good = rows.iter().filter(|row| row.is_good()).count();

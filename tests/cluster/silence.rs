@@ -112,11 +112,18 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
 
 fn restart(cluster: &Cluster, host: &Host) -> Result<()> {
     say(&format!("restarting what runs on {}", host.name));
-    let script = "for unit in haproxy keepalived etcd containerd kubelet; do
+    let units = "for unit in haproxy keepalived etcd containerd kubelet; do
           systemctl is-active -q $unit && systemctl restart $unit; done
-        crictl ps -q 2>/dev/null | xargs -r crictl stop -t 20 >/dev/null 2>&1
         true";
-    host.script(script, Duration::from_secs(300))?;
-    std::thread::sleep(Duration::from_secs(10));
-    cluster.wait_ready(Duration::from_secs(300)).with_context(|| format!("after the restart of {}", host.name))
+    // One after the other, as an upgrade does: a kubelet that starts while its own apiserver is away gives up for minutes.
+    let pods = "for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do
+          crictl ps -q --name \"^$name\\$\" 2>/dev/null | xargs -r crictl stop -t 20 >/dev/null 2>&1
+        done
+        true";
+    for script in [units, pods] {
+        host.script(script, Duration::from_secs(300))?;
+        std::thread::sleep(Duration::from_secs(10));
+        cluster.wait_ready(Duration::from_secs(300)).with_context(|| format!("after the restart of {}", host.name))?;
+    }
+    Ok(())
 }
