@@ -5,6 +5,8 @@
 //! gets us out of it. A tree is seldom complete. What it lacks in a directory that it has is absent; what it lacks
 //! altogether is not covered.
 
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
@@ -40,7 +42,8 @@ impl FsSource {
     /// This machine, from `/`.
     pub fn live() -> FsSource {
         let mounts = "/proc/self/mounts";
-        let mounts = live_open(mounts).and_then(|(file, size)| handle::content(mounts, file, size)).unwrap_or_default();
+        let mounts =
+            live::open(mounts).and_then(|(file, size)| handle::content(mounts, file, size)).unwrap_or_default();
         let silent = SilentMounts::ask(&String::from_utf8_lossy(&mounts));
         FsSource { label: "this host".to_owned(), tree: None, silent }
     }
@@ -67,7 +70,7 @@ impl FsSource {
                 let message = format!("the file system at {mount} does not answer");
                 return Err(ReadError::Io { path: path.to_owned(), message });
             }
-            match first_link(&seen, &self.silent) {
+            match live::first_link(&seen, &self.silent) {
                 Some(next) => seen = next,
                 None => return Ok(path),
             }
@@ -97,7 +100,7 @@ impl Source for FsSource {
     fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let (file, size) = match &self.tree {
             Some(tree) => tree.open(path)?,
-            None => live_open(self.answering(path)?)?,
+            None => live::open(self.answering(path)?)?,
         };
         handle::content(path, file, size)
     }
@@ -105,7 +108,7 @@ impl Source for FsSource {
     fn open(&self, path: &str) -> Result<Box<dyn Read + Send>, ReadError> {
         let (file, _) = match &self.tree {
             Some(tree) => tree.open(path)?,
-            None => live_open(self.answering(path)?)?,
+            None => live::open(self.answering(path)?)?,
         };
         Ok(Box::new(file))
     }
@@ -113,7 +116,7 @@ impl Source for FsSource {
     fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
         let (file, _) = match &self.tree {
             Some(tree) => tree.open(path)?,
-            None => live_open(self.answering(path)?)?,
+            None => live::open(self.answering(path)?)?,
         };
         Ok(Box::new(file))
     }
@@ -121,7 +124,7 @@ impl Source for FsSource {
     fn list(&self, path: &str) -> Result<Vec<Entry>, ReadError> {
         let mut entries = match &self.tree {
             Some(tree) => tree.list(path)?,
-            None => live_list(self.answering(path)?)?,
+            None => live::list(self.answering(path)?)?,
         };
         entries.sort();
         Ok(entries)
@@ -132,7 +135,7 @@ impl Source for FsSource {
             Some(tree) => tree.metadata(path),
             None => {
                 let stat =
-                    rustix::fs::stat(absolute(self.answering(path)?)?).map_err(|errno| live_refusal(path, errno))?;
+                    rustix::fs::stat(absolute(self.answering(path)?)?).map_err(|errno| live::refusal(path, errno))?;
                 Ok(handle::metadata_of(&stat))
             }
         }
@@ -149,7 +152,7 @@ impl Source for FsSource {
                 let kind = self.metadata(path)?.kind.name();
                 Err(ReadError::WrongKind { path: path.to_owned(), kind, wanted: "symbolic link" })
             }
-            Err(errno) => Err(live_refusal(path, errno)),
+            Err(errno) => Err(live::refusal(path, errno)),
         }
     }
 }
@@ -162,77 +165,12 @@ fn absolute(path: &str) -> Result<&str, ReadError> {
     }
 }
 
-/// The path with its first symbolic link followed; none when there is none on the way, as far as it may be looked at.
-fn first_link(path: &str, silent: &SilentMounts) -> Option<String> {
-    // The links of a process lead anywhere, and none of them is asked for by its target.
-    if path.starts_with("/proc/") || path.starts_with("/sys/") {
-        return None;
-    }
-    let mut walked = String::new();
-    let mut names = path.split('/').filter(|name| !name.is_empty() && *name != ".");
-    while let Some(name) = names.next() {
-        if name == ".." {
-            walked.truncate(walked.rfind('/').unwrap_or(0));
-            continue;
-        }
-        let here = format!("{walked}/{name}");
-        if silent.over(&here).is_some() {
-            // The rest may not be looked at; the caller refuses it.
-            return (here != path).then_some(here);
-        }
-        if let Ok(target) = rustix::fs::readlink(here.as_str(), Vec::new()) {
-            let target = target.to_string_lossy();
-            let base = if target.starts_with('/') { "" } else { walked.as_str() };
-            let rest: String = names.flat_map(|name| ["/", name]).collect();
-            return Some(format!("{base}/{target}{rest}"));
-        }
-        walked = here;
-    }
-    None
-}
-
 /// A name that was listed with U+FFFD cannot be found again; that is no proof that it is absent.
 fn not_found(path: &str) -> ReadError {
     if path.contains('\u{fffd}') {
         ReadError::Io { path: path.to_owned(), message: "its name is not UTF-8, so it cannot be opened".to_owned() }
     } else {
         ReadError::NotFound { path: path.to_owned() }
-    }
-}
-
-fn live_refusal(path: &str, errno: Errno) -> ReadError {
-    match handle::refusal(path, errno) {
-        ReadError::NotFound { .. } => not_found(path),
-        other => other,
-    }
-}
-
-/// Whether a path is the kernel's own file, where there is no device to wake and no FIFO, so one look is spared. The
-/// links of a process (`fd`, `root`, ...) lead anywhere.
-fn is_kernel_file(path: &str) -> bool {
-    let links = ["/fd/", "/root/", "/cwd/", "/map_files/", "/exe"];
-    (path.starts_with("/proc/") || path.starts_with("/sys/")) && !links.iter().any(|link| path.contains(link))
-}
-
-fn live_open(path: &str) -> Result<(File, u64), ReadError> {
-    absolute(path)?;
-    let refused = |errno| live_refusal(path, errno);
-    if !is_kernel_file(path) {
-        let stat = rustix::fs::stat(path).map_err(refused)?;
-        handle::require_file(path, &stat)?;
-    }
-    handle::regular(path, rustix::fs::open(path, CONTENT, Mode::empty()).map_err(refused)?)
-}
-
-fn live_list(path: &str) -> Result<Vec<Entry>, ReadError> {
-    match rustix::fs::open(absolute(path)?, CONTENT | OFlags::DIRECTORY, Mode::empty()) {
-        Ok(directory) => handle::entries(path, directory),
-        // Either the path itself is something else, or one of its parents is.
-        Err(Errno::NOTDIR) => match rustix::fs::stat(path) {
-            Ok(stat) => Err(no_directory(path, handle::stat_kind(&stat))),
-            Err(errno) => Err(live_refusal(path, errno)),
-        },
-        Err(errno) => Err(live_refusal(path, errno)),
     }
 }
 

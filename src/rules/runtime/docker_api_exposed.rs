@@ -36,6 +36,7 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             let origin = edit_origin(host, address, flag)?;
             edit::command(&[origin])
         });
+        let removal = removal.or_else(|| edit::command(&[element_edit(host, address)?]));
         verdict.fail(
             Draft::new()
                 .subject(&address.value)
@@ -113,4 +114,25 @@ fn edit_origin(host: &Host, address: &Sourced<String>, flag: &str) -> Option<edi
     }
     let old = format!("{flag}{}", address.value);
     edit::edit(host, &origin, (&old, ""), ("", ""))
+}
+
+/// The edit that takes an element of a JSON array away, with the comma between it and the neighbour that its line has.
+fn element_edit(host: &Host, address: &Sourced<String>) -> Option<edit::Edit> {
+    let text = &host.texts.get(address.origin.path()?)?.text;
+    let span = address.origin.span()?;
+    let (before, after) = (text.get(..span.start)?, text.get(span.end..)?);
+    let lead = [", \"", ",\""].into_iter().find(|lead| before.ends_with(lead));
+    let trail = ["\", ", "\","].into_iter().find(|trail| after.starts_with(trail));
+    let (lead, trail) = match (lead, trail) {
+        (Some(lead), _) if after.starts_with('"') => (lead, "\""),
+        (None, Some(trail)) if before.ends_with('"') => ("\"", trail),
+        _ => return None,
+    };
+    let mut origin = address.origin.clone();
+    if let crate::origin::Place::File { span: Some(span), .. } = &mut origin.place {
+        span.column = span.column.saturating_sub(lead.len() as u32);
+        span.start -= lead.len();
+        span.end += trail.len();
+    }
+    edit::edit(host, &origin, (&format!("{lead}{}{trail}", address.value), ""), ("", ""))
 }
