@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::feed::Buffer;
 
 /// Blocks that wait to be taken.
-const BLOCKS: usize = 4;
+const BLOCKS: usize = 6;
 
 /// What a reader gives, read ahead.
 pub(crate) struct Ahead {

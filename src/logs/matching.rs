@@ -205,14 +205,19 @@ impl<'s> Worker<'s> {
                     continue;
                 }
                 let remembered = &mut self.captures[matcher as usize];
-                let mut captures = if told == Told::Perhaps { capture(remembered, regex, &window) } else { None };
+                // The line's matches before this place were tried before.
+                let from = match (&window, place) {
+                    (std::borrow::Cow::Borrowed(_), Some(place)) => regex.earliest(place),
+                    _ => 0,
+                };
+                let mut captures = if told == Told::Perhaps { capture(remembered, regex, &window, from) } else { None };
                 if captures.is_none() {
                     let seen = (window_from, window_from + window.len());
                     let plain = match escapes {
                         Some((from, to, plain)) if (*from, *to) == seen => plain,
                         _ => &mut escapes.insert((seen.0, seen.1, unescaped(&window))).2,
                     };
-                    captures = plain.iter().find_map(|plain| capture(remembered, regex, plain));
+                    captures = plain.iter().find_map(|plain| capture(remembered, regex, plain, 0));
                 }
                 let Some(captures) = captures else { continue };
                 tried.next = usize::MAX;
@@ -395,16 +400,21 @@ fn unescaped(line: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-/// The captured values when the pattern matches the line.
-fn capture(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, line: &[u8]) -> Option<Captures> {
+/// The captured values when the pattern matches the line from a place on.
+fn capture(
+    remembered: &mut HashMap<Box<[u8]>, Captures>,
+    matcher: &Matcher,
+    line: &[u8],
+    from: usize,
+) -> Option<Captures> {
     if !matcher.has_all(line) {
         return None;
     }
     let regex = matcher.regex()?;
     if matcher.groups.is_empty() {
-        return regex.is_match(line).then(Captures::default);
+        return regex.is_match_at(line, from).then(Captures::default);
     }
-    let found = regex.find(line)?;
+    let found = regex.find_at(line, from)?;
     let key = Some(found.as_bytes()).filter(|key| key.len() <= REMEMBERED_LENGTH);
     if let Some(known) = key.and_then(|key| remembered.get(key)) {
         return Some(known.clone());

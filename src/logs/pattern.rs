@@ -61,6 +61,8 @@ pub(crate) struct Matcher {
     /// Texts that a match contains too; see [`Parsed::also`].
     also: Vec<Vec<Finder<'static>>>,
     gate_range: Option<Range<u32>>,
+    /// Where a match has its literal, when that is the same for each.
+    literal_at: Option<usize>,
     gate: OnceLock<Option<Gate>>,
     regex: OnceLock<Option<Regex>>,
 }
@@ -87,7 +89,11 @@ impl Matcher {
             ));
         }
         let finder = |text: &Vec<u8>| Finder::new(text).into_owned();
+        let at = literals.first().and_then(|literal| literal.at);
+        let is_fixed =
+            gate.as_ref().is_some_and(|gate| gate.start == 0) && literals.iter().all(|literal| literal.at == at);
         Ok(Matcher {
+            literal_at: at.filter(|_| is_fixed).map(usize::from),
             source: source.to_owned(),
             literals,
             groups,
@@ -96,6 +102,11 @@ impl Matcher {
             gate: OnceLock::new(),
             regex: OnceLock::new(),
         })
+    }
+
+    /// No match that has a literal at `place` begins before this.
+    pub fn earliest(&self, place: usize) -> usize {
+        self.literal_at.map_or(0, |at| place.saturating_sub(at))
     }
 
     /// What has to match at a literal, when something has to.

@@ -38,11 +38,10 @@ pub(crate) struct Prefilter {
     stride: usize,
     window: usize,
     bitmap: Box<[u64; 1 << (BITMAP_BITS - 6)]>,
-    /// Open addressing: gram, and where its uses begin and end in `uses`; an empty slot has no uses.
-    slots: Vec<Slot>,
-    slot_shift: u32,
+    /// Where in `uses` those begin whose gram has this hash, shifted by `shift`; and one more, where they end.
+    begins: Vec<u32>,
+    shift: u32,
     uses: Vec<Use>,
-    has_grams: bool,
     short: Option<Short>,
 }
 
@@ -55,13 +54,6 @@ struct Use {
     /// Where eight bytes of the literal that are mostly not the gram's stand, counted from the gram, and what they are.
     other: i16,
     bytes: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    gram: u64,
-    from: u32,
-    to: u32,
 }
 
 enum Short {
@@ -99,42 +91,35 @@ impl Prefilter {
                 Some(_) => background.rarest(bytes, window, stride) as i16,
             };
             for offset in begin..begin + stride as i16 {
-                each_gram(bytes, offset, window, |gram| grams.push((gram, index as u32, offset)));
+                each_gram(bytes, offset, window, |gram| grams.push((hash(gram, window), index as u32, offset)));
             }
+        }
+        let mut bitmap = Box::new([0u64; 1 << (BITMAP_BITS - 6)]);
+        let shift = 64 - grams.len().next_power_of_two().trailing_zeros().max(1);
+        for (hash, _, _) in &mut grams {
+            bitmap[word_of(*hash)] |= 1 << first_bit(*hash) | 1 << second_bit(*hash);
+            *hash >>= shift;
         }
         grams.sort_unstable();
-
-        let mut bitmap = Box::new([0u64; 1 << (BITMAP_BITS - 6)]);
-        let size = (grams.len() * 2).next_power_of_two().max(2);
-        let slot_shift = 64 - size.trailing_zeros();
-        let mut slots = vec![Slot::default(); size];
-        let mut uses = Vec::with_capacity(grams.len());
-        for group in grams.chunk_by(|a, b| a.0 == b.0) {
-            let from = uses.len() as u32;
-            uses.extend(
-                group
-                    .iter()
-                    .map(|(_, literal, offset)| Use::new(&literals[*literal as usize], *literal, *offset, window)),
-            );
-            let gram = group[0].0;
-            let hash = hash(gram, window);
-            bitmap[word_of(hash)] |= 1 << first_bit(hash) | 1 << second_bit(hash);
-            let mut at = (hash >> slot_shift) as usize;
-            while slots[at].to != 0 {
-                at = (at + 1) & (size - 1);
-            }
-            slots[at] = Slot { gram, from, to: uses.len() as u32 };
+        // Grams that are one but for the byte beyond the literal's end may have one place.
+        grams.dedup();
+        let mut begins = vec![0; (1 << (64 - shift)) + 1];
+        for (place, _, _) in &grams {
+            begins[*place as usize + 1] += 1;
         }
+        for place in 1..begins.len() {
+            begins[place] += begins[place - 1];
+        }
+        let uses = grams.iter().map(|(_, index, offset)| Use::new(&literals[*index as usize], *index, *offset, window));
         Prefilter {
             literals: literals.iter().map(|literal| literal.bytes.clone()).collect(),
             exact: literals.iter().map(|literal| literal.exact.clone()).collect(),
             stride,
             window,
             bitmap,
-            slots,
-            slot_shift,
-            has_grams: !uses.is_empty(),
-            uses,
+            begins,
+            shift,
+            uses: uses.collect(),
             short: Short::new(literals, short),
         }
     }
@@ -143,7 +128,7 @@ impl Prefilter {
     /// in the buffer, whatever they are.
     pub fn find(&self, buffer: &[u8], from: usize, to: usize, found: &mut Vec<Candidate>) {
         let first = found.len();
-        if self.has_grams {
+        if !self.uses.is_empty() {
             match (self.window, self.stride) {
                 (8, _) => self.sample::<8, 6>(buffer, from, to, found),
                 (_, 6) => self.sample::<6, 6>(buffer, from, to, found),
@@ -152,8 +137,8 @@ impl Prefilter {
         }
         if let Some(short) = &self.short {
             short.find(&self.literals, &buffer[from..to], from, found);
+            found[first..].sort_unstable();
         }
-        found[first..].sort_unstable();
     }
 
     #[inline(always)]
@@ -180,12 +165,11 @@ impl Prefilter {
         while at + reach <= text.len() && at < to {
             let bytes = &text[at..at + reach];
             let hits = [known(bytes, 0), known(bytes, STRIDE), known(bytes, 2 * STRIDE), known(bytes, 3 * STRIDE)];
-            if (hits[0] | hits[1] | hits[2] | hits[3]) & 1 != 0 {
-                for lane in 0..LANES {
-                    if hits[lane] & 1 != 0 {
-                        self.look_up::<WINDOW>(text, from, to, at + lane * STRIDE, found);
-                    }
-                }
+            let mut lanes = hits.iter().enumerate().fold(0, |lanes, (lane, hit)| lanes | (hit & 1) << lane);
+            while lanes != 0 {
+                let lane = lanes.trailing_zeros() as usize;
+                lanes &= lanes - 1;
+                self.look_up::<WINDOW>(text, from, to, at + lane * STRIDE, found);
             }
             at += step;
         }
@@ -202,40 +186,31 @@ impl Prefilter {
 
     #[cold]
     fn look_up<const WINDOW: usize>(&self, text: &[u8], from: usize, to: usize, at: usize, found: &mut Vec<Candidate>) {
-        let gram = gram_at(text, at, WINDOW);
-        let mut slot = (hash(gram, WINDOW) >> self.slot_shift) as usize;
-        loop {
-            let known = self.slots[slot];
-            if known.to == 0 {
-                return;
+        let place = (hash(gram_at(text, at, WINDOW), WINDOW) >> self.shift) as usize;
+        for &Use { literal, offset, other, bytes } in
+            &self.uses[self.begins[place] as usize..self.begins[place + 1] as usize]
+        {
+            let other = at.wrapping_add_signed(other.into());
+            // Out of the text is only what a whole literal can't be in.
+            let Some(here) = text.get(other..other.wrapping_add(8)) else { continue };
+            if word(here) | FOLD != bytes {
+                continue;
             }
-            if known.gram == gram {
-                for &Use { literal, offset, other, bytes } in &self.uses[known.from as usize..known.to as usize] {
-                    let other = at.wrapping_add_signed(other.into());
-                    // Out of the text is only what a whole literal can't be in.
-                    let Some(here) = text.get(other..other.wrapping_add(8)) else { continue };
-                    if word(here) | FOLD != bytes {
-                        continue;
-                    }
-                    let bytes = &self.literals[literal as usize];
-                    let start = at.checked_add_signed(-isize::from(offset)).filter(|start| *start >= from);
-                    let Some(start) = start else { continue };
-                    let end = start + bytes.len();
-                    if end > to {
-                        continue;
-                    }
-                    let here = &text[start..end];
-                    let is_here = match &self.exact[literal as usize] {
-                        Some(exact) => here == exact.as_slice(),
-                        None => here.eq_ignore_ascii_case(bytes),
-                    };
-                    if is_here {
-                        found.push(Candidate { start: start as u32, literal });
-                    }
-                }
-                return;
+            let bytes = &self.literals[literal as usize];
+            let start = at.checked_add_signed(-isize::from(offset)).filter(|start| *start >= from);
+            let Some(start) = start else { continue };
+            let end = start + bytes.len();
+            if end > to {
+                continue;
             }
-            slot = (slot + 1) & (self.slots.len() - 1);
+            let here = &text[start..end];
+            let is_here = match &self.exact[literal as usize] {
+                Some(exact) => here == exact.as_slice(),
+                None => here.eq_ignore_ascii_case(bytes),
+            };
+            if is_here {
+                insert(found, Candidate { start: start as u32, literal });
+            }
         }
     }
 
@@ -331,6 +306,12 @@ impl Short {
     }
 }
 
+/// Literals are met nearly in the order of their places.
+fn insert(found: &mut Vec<Candidate>, candidate: Candidate) {
+    let before = found.iter().rev().take_while(|known| **known > candidate).count();
+    found.insert(found.len() - before, candidate);
+}
+
 /// The first eight bytes.
 #[inline(always)]
 fn word(bytes: &[u8]) -> u64 {
@@ -397,11 +378,13 @@ fn mask(window: usize) -> u64 {
 }
 
 fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
-    let mut word = [0u8; 8];
-    for (into, byte) in word.iter_mut().zip(bytes.iter().skip(offset).take(window)) {
-        *into = byte | 0x20;
-    }
-    u64::from_le_bytes(word) & mask(window)
+    let rest = bytes.get(offset..).unwrap_or_default();
+    let all = rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut all = [0; 8];
+        all[..rest.len()].copy_from_slice(rest);
+        all
+    });
+    (u64::from_le_bytes(all) | FOLD) & mask(window.min(rest.len()))
 }
 
 /// How often grams occur in ordinary logs, by a hash of them: two that share one count as more frequent than they are.
@@ -429,13 +412,13 @@ impl Background {
 
     /// Where the piece of `window + stride - 1` bytes begins whose grams are met least.
     fn rarest(&self, literal: &[u8], window: usize, stride: usize) -> usize {
-        let cost = |begin: usize| -> u32 {
-            let grams = (begin..begin + stride).map(|offset| gram_at(literal, offset, window));
-            grams.map(|gram| self.count(gram)).sum()
-        };
+        let counts: Vec<u32> =
+            (0..=literal.len() - window).map(|offset| self.count(gram_at(literal, offset, window))).collect();
         let last = literal.len() + 1 - window - stride;
+        let costs = counts.windows(stride).map(|counts| counts.iter().sum::<u32>());
         // The middle of a text is more its own than its ends.
-        (0..=last).min_by_key(|begin| (cost(*begin), begin.abs_diff(last / 2))).unwrap_or(0)
+        let best = costs.enumerate().min_by_key(|(begin, cost)| (*cost, begin.abs_diff(last / 2)));
+        best.map_or(0, |(begin, _)| begin)
     }
 }
 
