@@ -128,25 +128,47 @@ struct Hung {
     path: PathBuf,
 }
 
+/// Mounts, and answers what is asked of the mount point itself as often as it is told to, then nothing any more.
 const KEEPER: &str = r#"
-import ctypes, os, sys
+import ctypes, os, struct, sys
 fuse = os.open("/dev/fuse", os.O_RDWR)
 libc = ctypes.CDLL(None, use_errno=True)
 options = ("fd=%d,rootmode=40000,user_id=0,group_id=0" % fuse).encode()
 if libc.mount(b"hung", sys.argv[1].encode(), b"fuse", 0, options) != 0:
     sys.exit(os.strerror(ctypes.get_errno()))
 print("mounted", flush=True)
+left = int(sys.argv[2])
+attributes = struct.pack("<QI4x", 0, 0) + struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
+answers = {
+    26: struct.pack("<IIIIHHIIHH8I", 7, 31, 65536, 0, 8, 6, 65536, 1, 16, 0, *[0] * 8),  # INIT
+    3: attributes,  # GETATTR
+    17: struct.pack("<5Q4I24x", 1, 1, 1, 1, 1, 512, 255, 512, 0),  # STATFS
+}
+while left:
+    request = os.read(fuse, 1 << 17)
+    kind, unique = struct.unpack_from("<4xIQ", request)
+    answer = answers.get(kind)
+    if answer is None:
+        break
+    os.write(fuse, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
+    left -= kind != 26
 sys.stdin.read()
 "#;
 
 impl Hung {
-    /// None where it is not allowed.
+    /// One that never answers anything; none where it is not allowed.
     fn mount(path: &Path) -> Option<Hung> {
+        Hung::after(path, 0)
+    }
+
+    /// One that hangs after so many answers.
+    fn after(path: &Path, answers: usize) -> Option<Hung> {
         use std::io::BufRead;
         fs::create_dir_all(path).expect("a directory");
         let mut keeper = Command::new("python3")
             .args(["-c", KEEPER])
             .arg(path)
+            .arg(answers.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -216,6 +238,40 @@ fn a_source_on_a_hung_disk_does_not_hold_up() {
     assert_eq!(output.status.code(), Some(3), "{error}");
     assert!(error.contains("no answer within 2.0 s"), "{error}");
     assert!(!path.exists());
+}
+
+#[test]
+fn a_check_ends_though_a_disk_hangs_meanwhile() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let tree = big_tree(directory.path(), 1);
+    fs::create_dir_all(tree.join("etc/kubernetes")).expect("a directory");
+    let pki = tree.join("etc/kubernetes/pki");
+    let check = |source: &Path| {
+        let began = std::time::Instant::now();
+        let mut command = Command::new(PROGRAM);
+        command.args(["check", "--timeout", "1", "--at", "2026-01-01", "--format", "json"]).arg(source);
+        let output = command.output().expect("it runs");
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), said)
+    };
+    for answers in [0, 2] {
+        let Some(_pki) = Hung::after(&pki, answers) else {
+            eprintln!("skipped: FUSE is not to be had here");
+            return;
+        };
+        let (exit, said) = check(&tree);
+        assert_ne!(exit, Some(2), "{said}");
+        let report: serde_json::Value = serde_json::from_str(&said).expect("a report");
+        let problems = report["problems"].to_string();
+        assert!(problems.contains("/etc/kubernetes/pki") && problems.contains("its disk did not answer"), "{problems}");
+        assert!(report["hosts"][0]["incomplete"].is_boolean(), "{said}");
+    }
+    // The source itself.
+    let Some(_hung) = Hung::mount(&directory.path().join("hung")) else { return };
+    let (exit, said) = check(&directory.path().join("hung"));
+    assert_eq!(exit, Some(3), "{said}");
+    assert!(said.contains("its disk hangs"), "{said}");
 }
 
 /// The most that a program ever had of memory, in KiB, and how it ended.

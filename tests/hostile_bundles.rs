@@ -12,7 +12,7 @@ use std::process::Command;
 
 use fixtures::testdata;
 use k8sdoctor::bundle::archive::{Limits, Node, open_file};
-use k8sdoctor::engine::run::{RunOptions, run};
+use k8sdoctor::engine::run::{Checker, RunError, RunOptions, run};
 
 fn tree() -> PathBuf {
     testdata("clusters").join("peer-on-floating-address").join("m2")
@@ -77,6 +77,56 @@ fn a_cut_or_changed_bundle_is_never_healthy() {
         assert_eq!(code, 3, "{what}: {error}");
         assert!(!error.contains("has a bug"), "{what}: {error}");
     }
+}
+
+/// Every bit of the first bytes and of the last, and bits all over what is between.
+#[test]
+fn one_changed_bit_is_never_healthy() {
+    const FLIPS: usize = 640;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = bundle(directory.path());
+    let whole = fs::read(&path).expect("a bundle");
+    let plain = zstd::decode_all(whole.as_slice()).expect("zstd");
+    let options = RunOptions {
+        sources: vec![path.display().to_string()],
+        at: "2026-01-01T00:00:00Z".parse().ok(),
+        only: vec!["host-hostname-invalid".to_owned()],
+        ..RunOptions::default()
+    };
+    let checker = Checker::new(&options).expect("cards");
+    let is_whole = || match checker.run(&options) {
+        Ok(run) => Ok(run.report.hosts.iter().all(|host| !host.incomplete) && run.report.unopened.is_empty()),
+        Err(RunError::Sources(errors)) => Err(errors.iter().map(ToString::to_string).collect::<String>()),
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(is_whole(), Ok(true));
+    let bits = whole.len() * 8;
+    let ends = (0..128).chain(bits - 64..bits);
+    let between = (0..FLIPS - 192).map(|number| 128 + number * (bits - 192) / (FLIPS - 192) + number % 8);
+    let (mut incomplete, mut refused) = (0, 0);
+    for bit in ends.chain(between).map(|bit| bit.min(bits - 1)) {
+        let mut changed = whole.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        // Bits that mean nothing, as of how much memory unpacking may take.
+        if zstd::decode_all(changed.as_slice()).is_ok_and(|text| text == plain) {
+            continue;
+        }
+        fs::write(&path, &changed).expect("a file");
+        match is_whole() {
+            Ok(whole) => {
+                assert!(!whole, "bit {bit} is taken for healthy");
+                incomplete += 1;
+            }
+            Err(error) => {
+                assert!(
+                    error.contains(&path.display().to_string()) && error.len() > path.as_os_str().len() + 10,
+                    "{error}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    assert!(incomplete + refused >= 500 && incomplete > 0 && refused > 0, "{incomplete}, {refused}");
 }
 
 fn header(name: &str, kind: tar::EntryType, size: u64) -> tar::Header {

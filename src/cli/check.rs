@@ -85,7 +85,7 @@ pub struct Arguments {
     since: Option<Duration>,
     /// How long to wait for answers of sockets: seconds, 500ms, 5s
     #[arg(long, value_name = "SECONDS", value_parser = value::duration, default_value = "5s", help_heading = "Evidence")]
-    timeout: Duration,
+    pub(super) timeout: Duration,
     /// Ask nothing over sockets
     #[arg(long, help_heading = "Evidence")]
     pub(super) no_probe: bool,

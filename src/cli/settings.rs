@@ -50,7 +50,11 @@ pub fn of(arguments: &Arguments) -> Result<Settings, CliError> {
     let found = match (&arguments.config, arguments.no_config) {
         (_, true) => None,
         (Some(path), _) => Some(path.clone()),
-        (None, false) => find(arguments.sources.first().map(String::as_str)),
+        (None, false) => {
+            // One on a disk that hangs has none; the check tells it.
+            let first = arguments.sources.first().map(String::as_str);
+            find(first.filter(|source| crate::source::answers(source, arguments.timeout)))
+        }
     };
     let config = match &found {
         Some(path) => read(path)?,

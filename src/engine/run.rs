@@ -17,7 +17,7 @@ use crate::facts::{Cluster, Host};
 use crate::logs::{LogPattern, Moment, PatternError, ScanOptions, Scanner, TimelineFold};
 use crate::report::{CertificateSummary, HostSummary, Report, Unopened};
 use crate::rules::Context;
-use crate::source::{SingleSource, SourceError, SourceKind, SourceRef, WithConfiguration};
+use crate::source::{PatientSource, SingleSource, SourceError, SourceKind, SourceRef, WithConfiguration};
 
 /// Why there is no report at all.
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +194,8 @@ pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened
     let mut given: Option<(&str, Arc<SingleSource>)> = None;
     let mut names = Vec::new();
     for name in &options.sources {
-        match crate::source::kubeadm_configuration(name).filter(|_| options.phase == Some(Phase::Preflight)) {
+        let may_be_given = options.phase == Some(Phase::Preflight) && crate::source::answers(name, options.timeout);
+        match may_be_given.then(|| crate::source::kubeadm_configuration(name)).flatten() {
             Some(_) if given.is_some() => return Err(RunError::Configurations(name.clone())),
             Some(file) => given = Some((name, Arc::new(file))),
             None => names.push(name),
@@ -212,7 +213,7 @@ pub(super) fn open(options: &RunOptions) -> Result<(Vec<SourceRef>, Vec<Unopened
     let mut sources = Vec::new();
     let mut errors = Vec::new();
     for name in names {
-        match crate::source::open_all(Some(name)) {
+        match crate::source::open_all_within(name, options.timeout) {
             Ok(opened) => sources.extend(opened.into_iter().map(with_given)),
             Err(error) => errors.push((name, error)),
         }
@@ -249,7 +250,7 @@ fn collect(
             let running: Vec<_> = chunk
                 .iter()
                 .map(|source| {
-                    let source = Arc::clone(source);
+                    let source = PatientSource::around(Arc::clone(source), options.timeout);
                     let host_options = &host_options;
                     scope.spawn(move || match options.map {
                         true => with_moments(source, scanner, host_options),

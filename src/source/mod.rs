@@ -26,7 +26,7 @@ pub use archive::{ArchiveSource, Stand};
 pub use bundle::BundleSource;
 pub use error::SourceError;
 pub use memory::MemorySource;
-pub use open::{archive_of, kubeadm_configuration, open, open_all, open_path};
+pub use open::{answers, archive_of, kubeadm_configuration, open, open_all, open_all_within, open_path};
 pub use patient::{PatientReader, PatientSource};
 pub use recording::Recording;
 pub use single::SingleSource;

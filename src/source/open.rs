@@ -1,7 +1,8 @@
 //! From what the user names to a source.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::folder;
 use super::sniff::{self, FileIdentity};
@@ -22,6 +23,28 @@ pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
         Some("-") => Ok(Arc::new(SingleSource::stream("-", Box::new(std::io::stdin()))?)),
         Some(argument) => open_path(Path::new(argument)),
     }
+}
+
+/// As [`open_all`], unless what it names is on a disk that does not answer within `patience`.
+pub fn open_all_within(argument: &str, patience: Duration) -> Result<Vec<SourceRef>, SourceError> {
+    if !answers(argument, patience) {
+        let message = format!("no answer within {:.1} s: its disk hangs", patience.as_secs_f64());
+        return Err(SourceError::Io { path: argument.to_owned(), message });
+    }
+    open_all(Some(argument))
+}
+
+/// Whether the disk of what an argument names answers within `patience`. That there is nothing is an answer too.
+pub fn answers(argument: &str, patience: Duration) -> bool {
+    let (tell, told) = std::sync::mpsc::channel();
+    let path = PathBuf::from(argument);
+    let touch = move || {
+        let _ = rustix::fs::stat(&path);
+        let _ = tell.send(());
+    };
+    // Standard input is no disk, and without a thread nobody could be asked.
+    let is_asked = argument != "-" && std::thread::Builder::new().name("ask".to_owned()).spawn(touch).is_ok();
+    !is_asked || told.recv_timeout(patience).is_ok()
 }
 
 /// The hosts that an argument names: a folder of configuration files may hold those of several, and so may an archive.

@@ -1,9 +1,11 @@
 //! A source on a disk that may hang (a dead NFS server, a failing drive): each question is asked by a thread of its own, and
 //! not waited for forever. A thread that is stuck in the kernel is left there.
 
+mod streams;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +14,11 @@ use super::{Entry, Metadata, ReadError, ReadSeek, Recording, Source, SourceKind,
 /// Questions of one file system of a host's own that are left without answer before nothing more is asked of it. Of others
 /// one is enough: they hang as a whole.
 const OWN_LIMIT: usize = 8;
-const BLOCK: usize = 256 << 10;
-const BLOCKS: usize = 4;
+/// A busy disk answers within this time.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+pub use streams::PatientReader;
+use streams::PatientSeek;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -45,6 +50,16 @@ impl PatientSource {
     pub fn new(inner: SourceRef, root: Option<&str>, patience: Duration) -> PatientSource {
         let waiting = Waiting { patience, mounts: root.map(mounts).unwrap_or_default(), state: Mutex::default() };
         PatientSource { inner, waiting: Arc::new(waiting), idle: Mutex::default() }
+    }
+
+    /// The source, and around it somebody who does not wait forever, when its files are read where they stand.
+    pub fn around(source: SourceRef, patience: Duration) -> SourceRef {
+        let root = match source.kind() {
+            SourceKind::Live => "/".to_owned(),
+            SourceKind::Tree => source.label().to_owned(),
+            SourceKind::File | SourceKind::Bundle => return source,
+        };
+        Arc::new(PatientSource::new(source, Some(&root), patience.max(LEAST_PATIENCE)))
     }
 
     /// File systems that did not answer, and paths of those that did otherwise.
@@ -192,7 +207,17 @@ impl Source for PatientSource {
 
     fn open_seek(&self, path: &str) -> Result<Box<dyn ReadSeek>, ReadError> {
         let owned = path.to_owned();
-        self.ask(path, move |source| source.open_seek(&owned))
+        let (reader, length) = self.ask(path, move |source| {
+            let mut reader = source.open_seek(&owned)?;
+            let length = reader.seek(SeekFrom::End(0));
+            let length = length.map_err(|error| ReadError::Io { path: owned, message: error.to_string() })?;
+            Ok((reader, length))
+        })?;
+        let waiting = Arc::clone(&self.waiting);
+        let told = path.to_owned();
+        let reader = PatientSeek::of(reader, length, self.waiting.patience, move || waiting.add(&told));
+        let reader = reader.map_err(|error| ReadError::Io { path: path.to_owned(), message: error.to_string() })?;
+        Ok(Box::new(reader))
     }
 
     fn list(&self, path: &str) -> Result<Vec<Entry>, ReadError> {
@@ -214,89 +239,12 @@ impl Source for PatientSource {
         self.inner.recording()
     }
 
+    fn given_configuration(&self) -> Option<&str> {
+        self.inner.given_configuration()
+    }
+
     fn display_path(&self, path: &str) -> String {
         self.inner.display_path(path)
-    }
-}
-
-/// A stream that is read by a thread of its own, a few blocks ahead, and whose next block is not waited for forever.
-pub struct PatientReader {
-    blocks: Receiver<io::Result<Vec<u8>>>,
-    /// Blocks to be filled again.
-    spent: SyncSender<Vec<u8>>,
-    block: Vec<u8>,
-    read: usize,
-    ended: bool,
-    patience: Duration,
-    late: Box<dyn Fn() + Send>,
-}
-
-impl PatientReader {
-    /// `late` is called when a block did not come in time.
-    pub fn of(
-        mut reader: Box<dyn Read + Send>,
-        patience: Duration,
-        late: impl Fn() + Send + 'static,
-    ) -> io::Result<PatientReader> {
-        let (full, blocks) = sync_channel(BLOCKS);
-        let (spent, empty) = sync_channel::<Vec<u8>>(BLOCKS + 2);
-        let fill = move || {
-            loop {
-                let mut block = empty.try_recv().unwrap_or_default();
-                block.resize(BLOCK, 0);
-                let read = match reader.read(&mut block) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    read => read,
-                };
-                let is_last = !matches!(read, Ok(count) if count > 0);
-                let told = read.map(|count| {
-                    block.truncate(count);
-                    block
-                });
-                // Ends when the stream does, or when nobody reads it any more.
-                if full.send(told).is_err() || is_last {
-                    return;
-                }
-            }
-        };
-        std::thread::Builder::new().name("read".to_owned()).spawn(fill)?;
-        Ok(PatientReader { blocks, spent, block: Vec::new(), read: 0, ended: false, patience, late: Box::new(late) })
-    }
-}
-
-impl Read for PatientReader {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.read >= self.block.len() {
-            let spent = std::mem::take(&mut self.block);
-            self.read = 0;
-            if spent.capacity() > 0 {
-                // With more than enough of them this one is let go.
-                let _ = self.spent.try_send(spent);
-            }
-            if self.ended {
-                return Ok(0);
-            }
-            match self.blocks.recv_timeout(self.patience) {
-                Ok(block) => {
-                    self.ended = !matches!(&block, Ok(block) if !block.is_empty());
-                    self.block = block?;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.ended = true;
-                    (self.late)();
-                    let message = format!("its disk did not answer within {:.1} s", self.patience.as_secs_f64());
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
-                }
-                Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("reading broke off")),
-            }
-        }
-        let rest = self.block.get(self.read..).unwrap_or_default();
-        let count = rest.len().min(into.len());
-        if let (Some(to), Some(from)) = (into.get_mut(..count), rest.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.read += count;
-        Ok(count)
     }
 }
 
@@ -386,27 +334,5 @@ mod tests {
         }
         waiting.add("/proc/1/cmdline");
         assert!(waiting.is_hung("/proc/1/cmdline") && !waiting.is_hung("/proc/2/cmdline"));
-    }
-
-    #[test]
-    fn a_stream_that_stops_is_told() {
-        struct Never;
-        impl Read for Never {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                loop {
-                    std::thread::park();
-                }
-            }
-        }
-        let stuck: Box<dyn Read + Send> = Box::new(io::Cursor::new(b"begin".to_vec()).chain(Never));
-        let (tell, told) = channel();
-        let mut reader = PatientReader::of(stuck, Duration::from_millis(100), move || {
-            let _ = tell.send(());
-        })
-        .unwrap();
-        let mut text = Vec::new();
-        let error = reader.read_to_end(&mut text).unwrap_err();
-        assert_eq!((text.as_slice(), error.kind()), (&b"begin"[..], io::ErrorKind::TimedOut));
-        assert!(told.try_recv().is_ok());
     }
 }
