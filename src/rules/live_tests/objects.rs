@@ -33,6 +33,7 @@ fn node(name: &str, address: &str, conditions: Vec<ConditionAnswer>) -> NodeAnsw
         addresses: vec![("InternalIP".to_owned(), address.to_owned())],
         kubelet_port: Some(10_250),
         conditions,
+        heard: at(5),
     }
 }
 
@@ -170,6 +171,9 @@ fn kubelets() {
         ("", ready("w1", "10.0.0.9"), Unreachable("no route to host".to_owned()), 2, "fails"),
         // This program's hurry.
         ("", ready("w1", "10.0.0.9"), TimedOut, 300, "unknown"),
+        // Ready is what its kubelet last said; it says nothing any more.
+        ("", NodeAnswer { heard: at(20), ..ready("w1", "10.0.0.9") }, Refused, 2, "passes"),
+        ("", NodeAnswer { heard: None, ..ready("w1", "10.0.0.9") }, Refused, 2, "fails"),
         // Another finding says that the node is gone.
         ("", gone(), TimedOut, 2000, "passes"),
         ("--egress-selector-config-file=/etc/egress.yaml", ready("w1", "10.0.0.9"), TimedOut, 2000, "na"),
