@@ -133,9 +133,8 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
     let worker = cluster.host("w1")?;
     let command = kubeadm::join_again(cluster, worker)?;
     let watch = Watch::start(cluster);
-    let joined = worker
-        .ok_within(&command, Duration::from_secs(300))
-        .and_then(|_| cluster.wait_ready(Duration::from_secs(300)));
+    let joined =
+        worker.ok_within(&command, Duration::from_secs(300)).and_then(|_| cluster.wait_ready(Duration::from_secs(300)));
     stages.push(watch.end(cluster, "a worker joins", &[]));
     joined?;
     stages.push(bundles(cluster, "bundles after it has joined")?);

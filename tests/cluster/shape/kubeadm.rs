@@ -173,7 +173,10 @@ pub fn join_again(cluster: &Cluster, worker: &Host) -> Result<String> {
     say(&format!("{} leaves", worker.name));
     let first = cluster.host("m1")?;
     let kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
-    first.ok(&format!("{kubectl} drain {0} --ignore-daemonsets --timeout=90s; {kubectl} delete node {0}", worker.name))?;
+    first.ok(&format!(
+        "{kubectl} drain {0} --ignore-daemonsets --timeout=90s; {kubectl} delete node {0}",
+        worker.name
+    ))?;
     worker.ok_within("kubeadm reset --force; ip link delete cni0 2>/dev/null || true", Duration::from_secs(180))?;
     let said = first.ok("kubeadm token create --print-join-command")?;
     let command = said.lines().find(|line| line.starts_with("kubeadm join")).context("kubeadm says no join command")?;
