@@ -129,7 +129,7 @@ fn is_quiet_again(host: &Host, hit: &LogHit, repeats: Option<u64>) -> bool {
     let usual = hit.pause.max(repeats);
     let limit = match (usual, repeats) {
         (Some(usual), Some(_)) => usual.saturating_mul(2),
-        (Some(usual), None) => QUIET.max(usual.saturating_mul(2)),
+        (Some(usual), None) => (QUIET / 2).max(usual.saturating_mul(2)),
         // What ended a program once, and it has been up since, is not what it does again and again.
         (None, _) if hit.count == 1 => QUIET,
         (None, _) => QUIET.saturating_mul(2),
@@ -214,7 +214,7 @@ mod tests {
         for (what, pause, repeats, quiet, age, over) in [
             ("it runs since before", Some(5), None, 100, 5000, true),
             ("it was started again", Some(5), None, 100, 90, true),
-            ("not for long enough", Some(5), None, 50, 5000, false),
+            ("not for long enough", Some(5), None, 25, 5000, false),
             ("the pauses were as long", Some(60), None, 100, 5000, false),
             ("it has just been started, again and again", Some(5), None, 100, 20, false),
             ("rare, and started again", None, None, 300, 290, true),

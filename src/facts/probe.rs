@@ -232,6 +232,9 @@ pub struct NodeAnswer {
     /// `status.daemonEndpoints.kubeletEndpoint.Port`.
     pub kubelet_port: Option<u16>,
     pub conditions: Vec<ConditionAnswer>,
+    /// When its kubelet last renewed its lease of kube-node-lease, by the kubelet's clock; every ten seconds.
+    #[serde(default)]
+    pub heard: Option<Timestamp>,
 }
 
 impl NodeAnswer {

@@ -23,7 +23,7 @@ const SAME_START: i64 = 5;
 const PAUSE: u64 = 360;
 /// Of each group so many of the first and as many of the last seconds in which it was seen are kept.
 const SECONDS: usize = 32;
-/// Something that was last seen within so many seconds of the log's end goes on.
+/// Something that was last seen within so many seconds of the log's end goes on; half of it, where it came often.
 const ONGOING: i64 = 60;
 /// From so many matches on, the pauses between them say what is usual.
 const OFTEN: u64 = 5;
@@ -510,7 +510,8 @@ fn ongoing(
     let end = log.last.filter(|end| end.absolute == last.absolute)?;
     let span = log.first.map_or(0, |first| end.seconds_since(first));
     let usual = pause.map_or(i64::MAX, |pause| pause.saturating_mul(2));
-    let least = repeats.map_or(ONGOING.max(usual.min(span / 10)), |repeats| {
+    let floor = if pause.is_some() { ONGOING / 2 } else { ONGOING };
+    let least = repeats.map_or(floor.max(usual.min(span / 10)), |repeats| {
         repeats.saturating_mul(2).max(pause.map_or(0, |pause| pause.saturating_mul(2)))
     });
     Some(end.seconds_since(last) <= least)

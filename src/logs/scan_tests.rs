@@ -264,7 +264,8 @@ fn what_came_often_is_over_after_twice_its_longest_pause() {
         every([0], "lost connection") + &every(matches.iter().copied(), "lost connection") + &every([end], "fine")
     };
     for (matches, end, ongoing) in [
-        (&[30000, 30005, 30010, 30015, 30020][..], 30070, true),
+        (&[30000, 30005, 30010, 30015, 30020][..], 30045, true),
+        (&[30000, 30005, 30010, 30015, 30020], 30060, false),
         (&[30000, 30005, 30010, 30015, 30020], 30200, false),
         // A back-off.
         (&[30000, 30020, 30060, 30140, 30300], 30600, true),

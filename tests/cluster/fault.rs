@@ -69,7 +69,7 @@ pub enum Printed {
 }
 
 fn settle() -> u64 {
-    25
+    15
 }
 
 fn limit() -> u64 {

@@ -17,7 +17,7 @@ use crate::shape::Cluster;
 const HEALTHY: Duration = Duration::from_secs(300);
 
 /// How long the check may still speak of what was.
-const SILENT: Duration = Duration::from_secs(210);
+const SILENT: Duration = Duration::from_secs(120);
 
 /// Breaks, judges, mends, and leaves the cluster healthy; an error when it could not be made healthy again.
 pub fn live_through(cluster: &Cluster, fault: &Fault) -> (Row, Result<()>) {
@@ -55,7 +55,7 @@ fn live(cluster: &Cluster, fault: &Fault, row: &mut Row) -> Result<()> {
             backup.restore(host, host.name == fault.host && row.healthy_after.is_none())?;
         }
         cluster.wait_ready(HEALTHY).context("the cluster is not healthy after its files were put back")?;
-        if let Err(why) = silent(cluster, since, &mut Row::new(cluster.shape, fault)) {
+        if let Err(why) = silent(cluster, since, SILENT / 2, &mut Row::new(cluster.shape, fault)) {
             row.problem(format!("files put back, and still: {why:#}"));
         }
     }
@@ -157,7 +157,7 @@ fn mend(cluster: &Cluster, fault: &Fault, host: &Host, fixes: &[Fix], since: Sin
         return Err(why.context("after the fix"));
     }
     row.healthy_after = Some(start.elapsed().as_secs());
-    silent(cluster, since, row)?;
+    silent(cluster, since, SILENT, row)?;
     row.silent_after = Some(start.elapsed().as_secs());
     row.mended = true;
     Ok(())
@@ -206,10 +206,10 @@ pub fn placeholder(command: &str) -> Option<&str> {
 }
 
 /// Waits until no host and no bundle says anything; tells what was said for how long.
-fn silent(cluster: &Cluster, since: Since, row: &mut Row) -> Result<()> {
+fn silent(cluster: &Cluster, since: Since, limit: Duration, row: &mut Row) -> Result<()> {
     let start = Instant::now();
     let mut heard: BTreeMap<String, u64> = BTreeMap::new();
-    let quiet = eventually("silence", SILENT, || {
+    let quiet = eventually("silence", limit, || {
         let mut lines = Vec::new();
         for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
             lines.extend(report?.roots(cluster).map(|root| format!("live on {name}: {}", root.line())));

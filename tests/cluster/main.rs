@@ -245,7 +245,7 @@ fn keep(place: &Place, word: &str, asked: &Asked) -> Result<bool> {
         watch = (word == "silence").then(|| silence::Watch::start(cluster));
     })?;
     if word == "silence" {
-        let boot = watch.map(|watch| watch.end(&cluster, "from the boot until every node is ready"));
+        let boot = watch.map(|watch| watch.end(&cluster, "from the boot until every node is ready", silence::JOINING));
         let good = listen(&cluster, asked, boot.into_iter().collect());
         cluster.power_off();
         return good;

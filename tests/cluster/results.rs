@@ -105,6 +105,9 @@ pub struct Stage {
     pub checks: usize,
     /// Findings of warning and above, which are all false.
     pub heard: Vec<String>,
+    /// Those that are so at that moment, as [`crate::silence`] says why.
+    #[serde(default)]
+    pub right: Vec<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -191,16 +194,18 @@ impl Results {
         }
         if !self.silence.is_empty() {
             text.push_str(
-                "\n## Silence\n\nChecks of the healthy cluster, and how many different findings they had.\n\n\
-                 | shape | stage | checks | findings |\n|---|---|---|---|\n",
+                "\n## Silence\n\nChecks of the healthy cluster, and how many different findings of them are false. Right are those \
+                 that say what is so at the moment: a master has not joined yet, or is just being started again.\n\n\
+                 | shape | stage | checks | false | right |\n|---|---|---|---|---|\n",
             );
             for stage in &self.silence {
                 text.push_str(&format!(
-                    "| {} | {} | {} | {} |\n",
+                    "| {} | {} | {} | {} | {} |\n",
                     stage.shape,
                     cell(&stage.stage),
                     stage.checks,
-                    stage.heard.len()
+                    stage.heard.len(),
+                    stage.right.len()
                 ));
             }
             for stage in self.silence.iter().filter(|stage| !stage.heard.is_empty()) {

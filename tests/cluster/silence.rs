@@ -11,7 +11,28 @@ use crate::command::say;
 use crate::doctor::{self, Finding, Since};
 use crate::host::Host;
 use crate::results::Stage;
-use crate::shape::Cluster;
+use crate::shape::{Cluster, True, kubeadm};
+
+/// What is so while masters join one after the other.
+pub const JOINING: &[True] = &[
+    True { rule: "lb-backend-missing", why: "the load balancer names masters that have not joined yet" },
+    True { rule: "etcd-quorum-fragile", why: "two members, until the third has joined" },
+];
+
+/// What is so for the seconds in which something is away because it is started again.
+pub const RESTARTING: &[True] = &[
+    True { rule: "etcd-not-running", why: "etcd is being started again" },
+    True { rule: "etcd-endpoint-unreachable", why: "etcd is being started again" },
+    True { rule: "etcd-quorum-fragile", why: "a member is being started again" },
+    True { rule: "apiserver-not-running", why: "kube-apiserver is being started again" },
+    True { rule: "kubelet-apiserver-unreachable", why: "kube-apiserver is being started again" },
+    True { rule: "lb-backend-missing", why: "kube-apiserver is being started again" },
+    True { rule: "lb-not-running", why: "haproxy is being started again" },
+    True { rule: "kubelet-not-running", why: "the kubelet is being started again" },
+    True { rule: "apiserver-kubelet-unreachable", why: "the kubelet is being started again" },
+    True { rule: "node-not-ready", why: "the kubelet is being started again" },
+    True { rule: "controllers-not-running", why: "a controller is being started again" },
+];
 
 /// Checks that go on in the background, host after host.
 pub struct Watch {
@@ -23,7 +44,8 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Heard {
     checks: usize,
-    findings: BTreeSet<String>,
+    /// Rule and line.
+    findings: BTreeSet<(String, String)>,
 }
 
 impl Watch {
@@ -45,23 +67,28 @@ impl Watch {
     }
 
     /// Ends it and tells what it heard.
-    pub fn end(self, cluster: &Cluster, stage: &str) -> Stage {
+    pub fn end(self, cluster: &Cluster, stage: &str, right: &[True]) -> Stage {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.thread.join();
         let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        stage_of(cluster, stage, heard)
+        stage_of(cluster, stage, heard, right)
     }
 }
 
-fn stage_of(cluster: &Cluster, stage: &str, heard: Heard) -> Stage {
+fn stage_of(cluster: &Cluster, stage: &str, heard: Heard, right: &[True]) -> Stage {
+    let is_right = |rule: &str| right.iter().any(|right| right.rule == rule);
+    let (right, heard_of): (BTreeSet<_>, BTreeSet<_>) =
+        heard.findings.into_iter().partition(|(rule, _)| is_right(rule));
     let stage = Stage {
         shape: cluster.shape.name().to_owned(),
         stage: stage.to_owned(),
         checks: heard.checks,
-        heard: heard.findings.into_iter().collect(),
+        heard: heard_of.into_iter().map(|(_, line)| line).collect(),
+        right: right.into_iter().map(|(_, line)| line).collect(),
     };
     say(&format!("silence, {}: {} checks, heard {}", stage.stage, stage.checks, stage.heard.len()));
     stage.heard.iter().for_each(|line| say(&format!("  {line}")));
+    stage.right.iter().for_each(|line| say(&format!("  (right) {line}")));
     stage
 }
 
@@ -71,13 +98,14 @@ fn listen(cluster: &Cluster, host: &Host, heard: &Mutex<Heard>) {
     heard.checks += 1;
     match report {
         Ok(report) => {
-            let lines = report.roots(cluster).map(|finding: &Finding| format!("{}: {}", host.name, finding.line()));
+            let line = |finding: &Finding| format!("{}: {}", host.name, finding.line());
+            let lines = report.roots(cluster).map(|finding| (finding.rule.clone(), line(finding)));
             heard.findings.extend(lines);
         }
         // The host may still be booting.
         Err(why) if host.init().is_err() => drop(why),
         Err(why) => {
-            heard.findings.insert(format!("{}: no report: {why:#}", host.name));
+            heard.findings.insert((String::new(), format!("{}: no report: {why:#}", host.name)));
         }
     }
 }
@@ -93,21 +121,31 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
         std::thread::sleep(Duration::from_secs(5));
     }
     let heard = heard.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    stages.push(stage_of(cluster, &format!("running for {} s", running.as_secs()), heard));
-
-    let report = doctor::by_bundles(cluster, Since::EVER)?;
-    let findings = report.roots(cluster).map(Finding::line).collect();
-    stages.push(stage_of(cluster, "bundles of all hosts", Heard { checks: 1, findings }));
+    stages.push(stage_of(cluster, &format!("running for {} s", running.as_secs()), heard, &[]));
+    stages.push(bundles(cluster, "bundles of all hosts")?);
 
     let watch = Watch::start(cluster);
     let restarted = cluster.hosts.iter().try_for_each(|host| restart(cluster, host));
-    stages.push(watch.end(cluster, "rolling restart"));
+    stages.push(watch.end(cluster, "rolling restart", RESTARTING));
     restarted?;
+    stages.push(bundles(cluster, "bundles after the restart")?);
 
-    let report = doctor::by_bundles(cluster, Since::EVER)?;
-    let findings = report.roots(cluster).map(Finding::line).collect();
-    stages.push(stage_of(cluster, "bundles after the restart", Heard { checks: 1, findings }));
+    let worker = cluster.host("w1")?;
+    let command = kubeadm::join_again(cluster, worker)?;
+    let watch = Watch::start(cluster);
+    let joined =
+        worker.ok_within(&command, Duration::from_secs(300)).and_then(|_| cluster.wait_ready(Duration::from_secs(300)));
+    stages.push(watch.end(cluster, "a worker joins", &[]));
+    joined?;
+    stages.push(bundles(cluster, "bundles after it has joined")?);
     Ok(stages)
+}
+
+/// A check of all hosts' bundles together.
+fn bundles(cluster: &Cluster, stage: &str) -> Result<Stage> {
+    let report = doctor::by_bundles(cluster, Since::EVER)?;
+    let findings = report.roots(cluster).map(|finding| (finding.rule.clone(), finding.line())).collect();
+    Ok(stage_of(cluster, stage, Heard { checks: 1, findings }, &[]))
 }
 
 fn restart(cluster: &Cluster, host: &Host) -> Result<()> {

@@ -86,6 +86,7 @@ mod tests {
             addresses: vec![("Hostname".to_owned(), name.to_owned()), ("InternalIP".to_owned(), address.to_owned())],
             kubelet_port: Some(10_250),
             conditions: Vec::new(),
+            heard: None,
         };
         let cluster = ClusterAnswer {
             at: None,

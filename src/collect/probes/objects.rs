@@ -25,8 +25,9 @@ pub async fn ask(client: &Client, endpoint: &str, node: &str, budget: Budget) ->
         let url = format!("{endpoint}{path}?limit={LIMIT}");
         async move { get(client, &url, budget).await }
     };
-    let (nodes, first, second, api_services, services, ranges) = tokio::join!(
+    let (nodes, heard, first, second, api_services, services, ranges) = tokio::join!(
         nodes(client, endpoint, node, budget),
+        list("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"),
         lease(client, endpoint, LEASES[0], budget),
         lease(client, endpoint, LEASES[1], budget),
         list("/apis/apiregistration.k8s.io/v1/apiservices"),
@@ -41,6 +42,13 @@ pub async fn ask(client: &Client, endpoint: &str, node: &str, budget: Budget) ->
         let (list, _) = answer?;
         Ok(list.map(items).unwrap_or_default())
     };
+    let heard: Vec<LeaseAnswer> = items(heard).unwrap_or_default().iter().filter_map(lease_of).collect();
+    let nodes = nodes.map(|mut nodes| {
+        for node in &mut nodes {
+            node.heard = heard.iter().find(|lease| lease.name == node.name).and_then(|lease| lease.renewed);
+        }
+        nodes
+    });
     ClusterAnswer {
         at,
         nodes,
@@ -139,6 +147,7 @@ fn node_of(json: &Value) -> Option<NodeAnswer> {
             .collect(),
         kubelet_port: port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0),
         conditions: conditions(json),
+        heard: None,
     })
 }
 

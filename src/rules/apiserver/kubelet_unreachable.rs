@@ -3,7 +3,7 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
-use crate::facts::probe::ConnectOutcome;
+use crate::facts::probe::{ConnectOutcome, NodeAnswer};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::{Context, Detector, Judge};
@@ -14,6 +14,9 @@ pub(super) const DETECTOR: Detector =
 /// Milliseconds; to wait less is this program's hurry, not the other side's silence.
 const LEAST_PATIENCE: u64 = 1000;
 
+/// Seconds; a kubelet renews its lease every ten.
+const HEARD_OF: i64 = 15;
+
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|_| host.probes.taken) else { return };
     // With an egress selector kubelets are reached through a proxy.
@@ -21,10 +24,14 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         return;
     }
     let clusters = host.probes.apiservers.iter().filter_map(|answer| answer.cluster.as_ref());
-    let Some(nodes) = clusters.filter_map(|cluster| cluster.nodes.as_ref().ok()).max_by_key(|nodes| nodes.len()) else {
-        return;
+    let told = clusters.filter_map(|cluster| Some((cluster.at, cluster.nodes.as_ref().ok()?)));
+    let Some((at, nodes)) = told.max_by_key(|(_, nodes)| nodes.len()) else { return };
+    // A node is called ready for 40 seconds after its kubelet was last heard of: until then one that was stopped is, too.
+    let is_heard_of = |node: &NodeAnswer| match (at, node.heard) {
+        (Some(at), Some(heard)) => at.duration_since(heard).as_secs() <= HEARD_OF,
+        _ => true,
     };
-    for node in nodes.iter().filter(|node| node.is_ready()) {
+    for node in nodes.iter().filter(|node| node.is_ready() && is_heard_of(node)) {
         let address = node.addresses.iter().find(|(kind, _)| kind == "InternalIP").map(|(_, address)| address);
         let (Some(address), Some(port)) = (address, node.kubelet_port) else { continue };
         let target = if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") };

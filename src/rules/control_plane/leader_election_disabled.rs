@@ -13,13 +13,16 @@ pub(super) const DETECTOR: Detector =
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for name in [ComponentName::KubeControllerManager, ComponentName::KubeScheduler] {
         let Some(component) = host.component(name) else { continue };
-        let hosts: Vec<String> = context
+        let mut hosts: Vec<String> = context
             .cluster
             .hosts
             .iter()
             .filter(|other| other.component(name).is_some())
             .map(|other| other.name.clone())
             .collect();
+        if hosts.len() < 2 {
+            hosts.extend(leads_elsewhere(host, name));
+        }
         if hosts.len() < 2 {
             continue;
         }
@@ -39,6 +42,21 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         verdict.fail(draft(host, component, &hosts));
     }
+}
+
+/// The leader on another host that this host's apiserver tells of: one that has renewed its lease in the last minute.
+fn leads_elsewhere(host: &Host, name: ComponentName) -> Option<String> {
+    let clusters = host.probes.apiservers.iter().filter_map(|answer| answer.cluster.as_ref());
+    let leases = clusters.filter_map(|cluster| Some((cluster.at?, cluster.leases.as_ref().ok()?)));
+    let mut leases = leases.flat_map(|(at, leases)| leases.iter().map(move |lease| (at, lease)));
+    let (_, lease) = leases.find(|(at, lease)| {
+        let is_fresh = lease.renewed.is_some_and(|renewed| at.duration_since(renewed).as_secs() < 60);
+        lease.name == name.name() && is_fresh
+    })?;
+    // `m1_6e1cb0b4-...`: the host's name and an id.
+    let (holder, _) = lease.holder.rsplit_once('_')?;
+    let short = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    (short(holder) != short(&host.name)).then(|| holder.to_owned())
 }
 
 fn draft(host: &Host, component: &Component, hosts: &[String]) -> Draft {

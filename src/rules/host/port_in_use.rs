@@ -31,10 +31,20 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         let Some(network) = verdict.known(&host.network) else { continue };
         let Some(listeners) = verdict.known(&network.listeners) else { continue };
+        let owners_are_known = listeners.iter().any(|listener| listener.process.is_some());
         let mut taken = false;
         for (address, port) in wanted(host, component) {
             let Some(listener) = listeners.iter().find(|listener| collides(listener, address, port)) else { continue };
             taken = true;
+            // A component that is started again and again may have come between the list of processes and that of sockets.
+            if listener.process.is_none() && owners_are_known && !component.is_planned() {
+                let what = format!("the process that listens on port {port}");
+                verdict.unknown(
+                    Unknown::new(what, "it is in no list of processes: it may be the component itself, just started")
+                        .with_remedy("run the check again, as root"),
+                );
+                continue;
+            }
             verdict.fail(draft(host, name, port, listener));
         }
         if !taken {

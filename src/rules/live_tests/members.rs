@@ -126,6 +126,7 @@ fn members_that_are_gone() {
         addresses: vec![("InternalIP".to_owned(), address.to_owned())],
         kubelet_port: None,
         conditions: Vec::new(),
+        heard: None,
     };
     let told = |third: EtcdMember, nodes: &[(&str, &str)], answered: ConnectOutcome| {
         let mut host = etcd_host();

@@ -33,6 +33,7 @@ fn node(name: &str, address: &str, conditions: Vec<ConditionAnswer>) -> NodeAnsw
         addresses: vec![("InternalIP".to_owned(), address.to_owned())],
         kubelet_port: Some(10_250),
         conditions,
+        heard: at(5),
     }
 }
 
@@ -170,6 +171,9 @@ fn kubelets() {
         ("", ready("w1", "10.0.0.9"), Unreachable("no route to host".to_owned()), 2, "fails"),
         // This program's hurry.
         ("", ready("w1", "10.0.0.9"), TimedOut, 300, "unknown"),
+        // Ready is what its kubelet last said; it says nothing any more.
+        ("", NodeAnswer { heard: at(20), ..ready("w1", "10.0.0.9") }, Refused, 2, "passes"),
+        ("", NodeAnswer { heard: None, ..ready("w1", "10.0.0.9") }, Refused, 2, "fails"),
         // Another finding says that the node is gone.
         ("", gone(), TimedOut, 2000, "passes"),
         ("--egress-selector-config-file=/etc/egress.yaml", ready("w1", "10.0.0.9"), TimedOut, 2000, "na"),
@@ -211,4 +215,33 @@ fn services() {
     }
     let judgement = judged(rule, with(flag, service("kube-system/kube-dns", "10.32.0.10"), &[]));
     assert!(only(&judgement).title.contains("kube-system/kube-dns (10.32.0.10)"), "{:#?}", judgement.findings);
+}
+
+#[test]
+fn a_leader_beside_one_that_is_not_elected() {
+    let with = |flag: &str, holder: &str, seconds: i64| {
+        let lease = LeaseAnswer {
+            name: "kube-scheduler".to_owned(),
+            holder: holder.to_owned(),
+            renewed: at(seconds),
+            duration_seconds: Some(15),
+        };
+        let unit = format!("[Service]\nExecStart=/usr/bin/kube-scheduler --leader-elect={flag}\n");
+        let mut host = host(&[("/etc/systemd/system/kube-scheduler.service", &unit)]);
+        host.probes.apiservers.push(answer(Some(ClusterAnswer { leases: Ok(vec![lease]), ..silent() })));
+        host
+    };
+    for (flag, holder, seconds, expected) in [
+        ("false", "m2_6e1c", 3, "fails"),
+        ("true", "m2_6e1c", 3, "passes"),
+        // Its own, of before it was set up so; and another one's that is gone.
+        ("false", "m1_6e1c", 3, "na"),
+        ("false", "m2_6e1c", 900, "na"),
+    ] {
+        assert_eq!(
+            outcome("leader-election-disabled", with(flag, holder, seconds)),
+            expected,
+            "{flag} {holder} {seconds}"
+        );
+    }
 }

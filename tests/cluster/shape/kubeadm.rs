@@ -167,3 +167,19 @@ impl Join {
         host.ok_within(&format!("{} {IGNORED}", self.worker), Duration::from_secs(300)).map(|_| ())
     }
 }
+
+/// Takes a worker out of the cluster and clears it; gives the command that it joins with again.
+pub fn join_again(cluster: &Cluster, worker: &Host) -> Result<String> {
+    say(&format!("{} leaves", worker.name));
+    let first = cluster.host("m1")?;
+    let kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
+    first.ok(&format!(
+        "{kubectl} drain {0} --ignore-daemonsets --timeout=90s; {kubectl} delete node {0}",
+        worker.name
+    ))?;
+    worker.ok_within("kubeadm reset --force; ip link delete cni0 2>/dev/null || true", Duration::from_secs(180))?;
+    let said = first.ok("kubeadm token create --print-join-command")?;
+    let command = said.lines().find(|line| line.starts_with("kubeadm join")).context("kubeadm says no join command")?;
+    say(&format!("{} joins as a worker", worker.name));
+    Ok(format!("{} {IGNORED}", command.trim()))
+}
