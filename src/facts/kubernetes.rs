@@ -11,6 +11,8 @@ use crate::origin::{Fact, Origin, Sourced, Unknown};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StaticPod {
     pub path: String,
+    /// When its file was last written, in seconds since the epoch, where the source tells.
+    pub modified: Option<i64>,
     pub name: Option<Sourced<String>>,
     pub namespace: Option<String>,
     pub host_network: bool,

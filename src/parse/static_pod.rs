@@ -120,6 +120,7 @@ impl Reader {
         let containers = containers.map(Node::items).unwrap_or_default();
         Some(StaticPod {
             path: self.path.to_string(),
+            modified: None,
             name,
             namespace: metadata
                 .and_then(|metadata| self.string(metadata, "namespace", "metadata.namespace"))

@@ -38,6 +38,7 @@ fn pod(path: &str, image: &str, command: &[&str]) -> StaticPod {
     };
     StaticPod {
         path: path.to_owned(),
+        modified: None,
         name: None,
         namespace: None,
         host_network: true,

@@ -133,6 +133,7 @@ fn read(
         problems.add(path, origin.span(), why.clone(), None);
     }
     invalid.extend(manifest.invalid);
-    pods.extend(manifest.pods);
+    let modified = files.metadata(path).ok().map(|metadata| metadata.modified).filter(|modified| *modified > 0);
+    pods.extend(manifest.pods.into_iter().map(|pod| StaticPod { modified, ..pod }));
     Ok(())
 }

@@ -36,5 +36,17 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if let Some(bootstrap) = bootstrap {
         draft = draft.value("bootstrap", &bootstrap.value).at(&host.name, &bootstrap.origin, "nor is this");
     }
+    if kubeadm_can_issue(host) && own.value == KUBEADM_WRITES {
+        draft = draft.value("authority", AUTHORITY_KEY);
+    }
     verdict.fail(draft);
+}
+
+const AUTHORITY_KEY: &str = "/etc/kubernetes/pki/ca.key";
+const KUBEADM_WRITES: &str = "/etc/kubernetes/kubelet.conf";
+
+/// Whether the key of the cluster's authority is on this host, as it is on kubeadm's control planes.
+fn kubeadm_can_issue(host: &Host) -> bool {
+    let file = host.kubernetes.certificates.get(AUTHORITY_KEY);
+    file.is_some_and(|file| file.as_ref().is_ok_and(|file| !file.keys.is_empty()))
 }

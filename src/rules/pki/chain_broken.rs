@@ -2,6 +2,7 @@
 //! of who presents and who verifies are looked at together, to blame the one that disagrees with the rest.
 
 use super::inventory::{flag_file, is_in_use, leads_to, readable};
+use super::san_missing::sans;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::certificates::CertificateFile;
 use crate::facts::component::ComponentName;
@@ -294,7 +295,9 @@ fn draft(of: &[&Pair<'_>], blames_trust: bool) -> Draft {
         draft = draft.maybe_value("kubeadm_kubeconfig", of_kubeadm.then_some(name));
     }
     if blamed.path == "/etc/kubernetes/pki/apiserver.crt" {
-        draft = draft.maybe_value("kubeadm", (!blames_trust).then_some("apiserver"));
+        draft = draft
+            .maybe_value("kubeadm", (!blames_trust).then_some("apiserver"))
+            .maybe_value("names", leaf.map(|leaf| sans(leaf).join(",")).filter(|names| !names.is_empty()));
     }
     for pair in of {
         let place = if blames_trust { pair.presented } else { pair.trusted };

@@ -289,7 +289,7 @@ fn valid_for(leaf: &Certificate) -> String {
     }
 }
 
-fn sans(certificate: &Certificate) -> Vec<String> {
+pub(super) fn sans(certificate: &Certificate) -> Vec<String> {
     let addresses = certificate.addresses.iter().map(IpAddr::to_string);
     certificate.dns_names.iter().cloned().chain(addresses).collect()
 }

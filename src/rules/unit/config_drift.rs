@@ -3,7 +3,7 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
-use crate::origin::Sourced;
+use crate::origin::{Sourced, Unknown};
 use crate::rules::support::{in_words, starting_layers, unit_behind, unit_of};
 use crate::rules::{Context, Detector, Judge};
 
@@ -11,6 +11,9 @@ pub(super) const DETECTOR: Detector = Detector { id: "config-drift", judge: Judg
 
 /// Differences that are shown.
 const SHOWN: usize = 3;
+
+/// Seconds in which a kubelet has seen a new manifest, and the process of the old one has ended.
+const SETTLES: i64 = 120;
 
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for component in &host.components {
@@ -35,10 +38,21 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let differing = differences(process, starter);
         if differing.is_empty() {
             verdict.pass();
+        } else if let Some(seconds) = written_ago(host, starter).filter(|seconds| (0..SETTLES).contains(seconds)) {
+            let what = format!("whether {} takes up its manifest", component.name.name());
+            let why = format!("it was written {seconds} s before, and the process that runs may still be ending");
+            verdict.unknown(Unknown::new(what, why).with_remedy("run the check again in two minutes"));
         } else {
             verdict.fail(draft(host, component, starter, &differing));
         }
     }
+}
+
+/// Seconds from when the manifest was written to when the host was looked at.
+fn written_ago(host: &Host, starter: &Layer) -> Option<i64> {
+    let pods = host.kubernetes.static_pods.as_ref().ok()?;
+    let pod = pods.iter().find(|pod| starter.origin.path() == Some(pod.path.as_str()))?;
+    Some(host.logs.looked_at?.as_second() - pod.modified?)
 }
 
 type Difference<'a> = (&'a str, &'a Sourced<String>, &'a Sourced<String>);

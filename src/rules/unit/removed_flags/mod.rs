@@ -7,15 +7,16 @@ mod kubeadm_arguments;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
+use crate::facts::log::LogHit;
 use crate::facts::versions::{RemovedFlag, line, removed_flags};
-use crate::origin::{Place, Unknown};
+use crate::origin::{Place, Sourced, Unknown};
 use crate::rules::support::{at_least, configured_layers, unit_of};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const KUBELET: Detector = Detector {
     id: "kubelet-flag-removed",
     judge: Judge::Host(|context, host, verdict| judge(context, host, &[ComponentName::Kubelet], verdict)),
-    refine: None,
+    refine: Some(refine),
 };
 
 pub(super) const APISERVER: Detector = Detector {
@@ -25,7 +26,7 @@ pub(super) const APISERVER: Detector = Detector {
         let names = [KubeApiserver, KubeControllerManager, KubeScheduler, KubeProxy, Etcd, Flanneld];
         judge(context, host, &names, verdict);
     }),
-    refine: None,
+    refine: Some(refine),
 };
 
 pub(super) const DOCKER: Detector = Detector {
@@ -165,17 +166,47 @@ fn judge_flag(host: &Host, subject: &Subject<'_>, layer: &Layer, removed: &Remov
         .maybe_value("file", origin.path())
         .maybe_value("unit", unit_of(layer))
         .at(&host.name, origin, format!("gone since {}", removed.since));
-    if let (Place::File { span: Some(span), .. }, Some(spelt)) = (&origin.place, spelt) {
-        draft = draft.value("line", span.line);
-        if layer.kind == LayerKind::Manifest {
-            draft = draft.value("manifest", name);
-        } else if value.value.chars().all(|c| c.is_ascii_alphanumeric() || "/._:,-".contains(c)) {
-            let pattern = match value.value.as_str() {
-                "" => format!("[[:space:]]*{}", spelt.value),
-                value => format!("[[:space:]]*{}[=[:space:]]{value}", spelt.value),
-            };
-            draft = draft.value("pattern", pattern);
-        }
+    for (name, value) in spelt.map(|spelt| place(subject.name, layer, spelt, value)).unwrap_or_default() {
+        draft = draft.value(name, value);
     }
     verdict.fail(draft);
+}
+
+/// Where a flag is given, for the commands that take it out: its line, and the manifest or what to look for in the line.
+fn place(
+    name: ComponentName,
+    layer: &Layer,
+    spelt: &Sourced<String>,
+    value: &Sourced<String>,
+) -> Vec<(&'static str, String)> {
+    let Place::File { span: Some(span), .. } = &spelt.origin.place else { return Vec::new() };
+    let mut values = vec![("line", span.line.to_string())];
+    if layer.kind == LayerKind::Manifest {
+        values.push(("manifest", name.name().to_owned()));
+    } else if value.value.chars().all(|c| c.is_ascii_alphanumeric() || "/._:,-".contains(c)) {
+        let pattern = match value.value.as_str() {
+            "" => format!("[[:space:]]*{}", spelt.value),
+            value => format!("[[:space:]]*{}[=[:space:]]{value}", spelt.value),
+        };
+        values.push(("pattern", pattern));
+    }
+    values
+}
+
+/// Where the flag stands that a program says it does not know, also when its release is not known.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let Some(flag) = hit.captures.get("flag") else { return Refined::Keep(Vec::new()) };
+    let program = if hit.rule == KUBELET.id { Some(ComponentName::Kubelet.name()) } else { hit.component.as_deref() };
+    let components = host.components.iter().filter(|component| Some(component.name.name()) == program);
+    let mut given =
+        components.flat_map(|component| configured_layers(component).into_iter().map(move |layer| (component, layer)));
+    let found = given.find_map(|(component, layer)| {
+        let spelt = layer.spelt.iter().find(|spelt| spelt.value == *flag)?;
+        let value = layer.flags.get(&plain(&spelt.value))?.last()?;
+        let mut values = place(component.name, layer, spelt, value);
+        values.extend(spelt.origin.path().map(|path| ("file", path.to_owned())));
+        values.extend(unit_of(layer).map(|unit| ("unit", unit.to_owned())));
+        Some(values)
+    });
+    Refined::Keep(found.unwrap_or_default())
 }
