@@ -83,9 +83,10 @@ pub struct Arguments {
     /// How far back logs are read: 2h, 7d
     #[arg(long, value_name = "DURATION", value_parser = value::duration, help_heading = "Evidence")]
     since: Option<Duration>,
-    /// How long to wait for answers of sockets: seconds, 500ms, 5s
-    #[arg(long, value_name = "SECONDS", value_parser = value::duration, default_value = "5s", help_heading = "Evidence")]
-    pub(super) timeout: Duration,
+    /// How long to wait for answers of sockets, and to read a host's logs: seconds, 500ms, 5s; when not given, 5s for
+    /// sockets and no end for logs
+    #[arg(long, value_name = "SECONDS", value_parser = value::duration, help_heading = "Evidence")]
+    timeout: Option<Duration>,
     /// Ask nothing over sockets
     #[arg(long, help_heading = "Evidence")]
     pub(super) no_probe: bool,
@@ -143,17 +144,23 @@ impl Arguments {
             kubernetes_version: None,
             at: None,
             since: None,
-            timeout: Duration::from_secs(5),
+            timeout: None,
             no_probe: false,
             host_name: None,
         }
+    }
+
+    /// How long one answer is waited for: of a socket, or of a disk that may hang.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeout.unwrap_or(RunOptions::default().timeout)
     }
 
     pub(super) fn options(&self, settings: &Settings, language: Language) -> RunOptions {
         RunOptions {
             sources: self.sources.clone(),
             at: self.at,
-            timeout: self.timeout,
+            timeout: self.patience(),
+            log_timeout: self.timeout,
             probe: !self.no_probe,
             rule_dirs: settings.cards.clone(),
             only: self.only.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),

@@ -53,7 +53,7 @@ pub fn of(arguments: &Arguments) -> Result<Settings, CliError> {
         (None, false) => {
             // One on a disk that hangs has none; the check tells it.
             let first = arguments.sources.first().map(String::as_str);
-            find(first.filter(|source| crate::source::answers(source, arguments.timeout)))
+            find(first.filter(|source| crate::source::answers(source, arguments.patience())))
         }
     };
     let config = match &found {

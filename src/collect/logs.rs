@@ -3,9 +3,12 @@
 
 pub mod follow;
 mod journal;
+mod parts;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -103,20 +106,19 @@ pub fn collect(files: &Files, scanner: &Scanner, options: &ScanOptions) -> Logs 
 /// Scans the host's logs and tells each event.
 pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, tell: Option<Tell<'_>>) -> Logs {
     let Plan { options, discovered } = plan(files, options);
-    let mut inputs: Vec<LogInput<'_>> = discovered
-        .paths
-        .iter()
-        .map(|path| {
-            let open = || files.open(path).map_err(|error| io::Error::other(why(path, &error)));
-            let mut input = LogInput::lazy(files.source().display_path(path), Box::new(open));
-            input.modified = modified(files, path);
-            input
-        })
-        .collect();
+    let clock = Clock::start(&options);
+    let mut inputs: Vec<LogInput<'_>> = Vec::new();
     let mut left_out = discovered.left_out;
     let streams = files.source().recording().map_or(&[][..], |recording| &recording.streams);
-    // On the live host journalctl knows best what is to be read; what it said then is in its recording.
-    if streams.is_empty() && (!files.is_live() || !journal::inputs(options.from_time(), &mut inputs, &mut left_out)) {
+    // On the live host journalctl knows best what is to be read; what it said then is in its recording. It has begun to write,
+    // and does not wait for ever.
+    let has_journal = streams.is_empty()
+        && files.is_live()
+        && journal::inputs(options.from_time(), options.time_limit, &mut inputs, &mut left_out);
+    for path in &discovered.paths {
+        inputs.extend(parts::inputs(files, path, options.time_limit.is_some()));
+    }
+    if streams.is_empty() && !has_journal {
         if files.is_live() && discovered.journals.is_empty() {
             left_out.push(("journal".to_owned(), journal::NO_JOURNALCTL.to_owned()));
         }
@@ -137,9 +139,32 @@ pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, t
         inputs.push(input);
     }
     let mut logs = scanner.scan_events(inputs, &options, tell);
+    drop(clock);
     left_out.append(&mut logs.left_out);
     logs.left_out = left_out;
     logs
+}
+
+/// Tells the scanner when the time for reading logs is over.
+struct Clock {
+    /// Dropped when nobody waits any more.
+    _waits: Option<mpsc::Sender<()>>,
+}
+
+impl Clock {
+    fn start(options: &ScanOptions) -> Clock {
+        let start = |limit| {
+            let (waits, ends) = mpsc::channel::<()>();
+            let stop = Arc::clone(&options.stop);
+            std::thread::spawn(move || {
+                if ends.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            });
+            waits
+        };
+        Clock { _waits: options.time_limit.map(start) }
+    }
 }
 
 /// When a log was written last. Archives that were made to be the same each time give all files one date of long ago, which
@@ -152,7 +177,8 @@ fn modified(files: &Files, path: &str) -> Option<Timestamp> {
 
 /// The options with what the host itself says of times.
 pub fn host_options(files: &Files, options: &ScanOptions) -> ScanOptions {
-    let mut options = options.clone();
+    // Each host's logs have their own time.
+    let mut options = ScanOptions { stop: Arc::default(), ..options.clone() };
     options.since = options.since.or(files.source().recording().and_then(|recording| recording.since));
     if files.is_of_live_host() {
         options.since = options.since.or(Some(LIVE_SINCE));
@@ -198,7 +224,7 @@ pub fn journal_streams(
 ) -> (Vec<(String, io::Result<Box<dyn io::Read + Send>>)>, Vec<(String, String)>) {
     let mut left_out = Vec::new();
     let mut inputs = Vec::new();
-    journal::inputs(from, &mut inputs, &mut left_out);
+    journal::inputs(from, None, &mut inputs, &mut left_out);
     (inputs.into_iter().map(LogInput::into_lines).collect(), left_out)
 }
 

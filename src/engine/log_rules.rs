@@ -144,7 +144,7 @@ fn is_quiet_again(host: &Host, hit: &LogHit, repeats: Option<u64>) -> bool {
     })
 }
 
-/// A log that is there, could not be read at all, and might hold what the card looks for.
+/// A log that is there, could not be read, or not to its end for want of time, and might hold what the card looks for.
 fn unread(card: &Card, host: &Host) -> Option<Unknown> {
     let may_write = |program: &str| {
         card.logs.iter().any(|rule| rule.components.is_empty() || rule.components.iter().any(|it| it == program))
@@ -153,8 +153,10 @@ fn unread(card: &Card, host: &Host) -> Option<Unknown> {
         .left_out
         .iter()
         // Of /var/log itself and of the journal it says what the host has none of, or what is too old to be asked for.
-        .filter(|(path, _)| path.starts_with('/') && path != "/var/log")
-        .filter(|(path, _)| host.logs.scanned.iter().all(|log| log.path != *path))
+        .filter(|(path, _)| {
+            host.logs.unfinished.contains(path)
+                || path.starts_with('/') && path != "/var/log" && host.logs.scanned.iter().all(|log| log.path != *path)
+        })
         .find(|(path, _)| !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program)))
         .map(|(path, why)| Unknown::new(path.as_str(), why.as_str()))
 }

@@ -66,7 +66,8 @@ mod tests {
 
     fn said(host: &str, text: &str, seconds: &[i64]) -> Evidence {
         let mut evidence = Evidence::new(EvidenceKind::Log, host, Origin::file("/var/log/messages", None), text);
-        let lines = vec![LogLine { path: "/var/log/messages".to_owned(), line: 1, text: text.to_owned() }];
+        let lines =
+            vec![LogLine { path: "/var/log/messages".to_owned(), line: 1, text: text.to_owned(), matter: 0..0 }];
         evidence.occurrences =
             Some(Occurrences { seconds: seconds.iter().copied().collect(), lines, ..Occurrences::default() });
         evidence

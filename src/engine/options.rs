@@ -23,6 +23,8 @@ pub struct RunOptions {
     pub at: Option<Timestamp>,
     /// For all probes together.
     pub timeout: Duration,
+    /// For reading each host's logs; what was not read is said.
+    pub log_timeout: Option<Duration>,
     pub probe: bool,
     pub rule_dirs: Vec<PathBuf>,
     /// Components or rule ids; empty for all.
@@ -61,6 +63,7 @@ impl Default for RunOptions {
             sources: Vec::new(),
             at: None,
             timeout: Duration::from_secs(5),
+            log_timeout: None,
             probe: true,
             rule_dirs: Vec::new(),
             only: Vec::new(),

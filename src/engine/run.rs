@@ -241,7 +241,7 @@ fn collect(
     at: Timestamp,
 ) -> Vec<(Host, Vec<Moment>)> {
     // On the live host the collector itself looks back a day and no more, unless the user says otherwise.
-    let scan = ScanOptions { since: options.since, at, ..ScanOptions::default() };
+    let scan = ScanOptions { since: options.since, at, time_limit: options.log_timeout, ..ScanOptions::default() };
     let host_options = host::HostOptions { scan, probe_deadline: options.probe.then_some(options.timeout), at };
     let width = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let mut hosts = Vec::with_capacity(sources.len());

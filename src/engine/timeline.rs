@@ -368,7 +368,7 @@ mod tests {
             first: None,
             last: None,
             count,
-            line: LogLine { path: "/x".to_owned(), line: 0, text: String::new() },
+            line: LogLine { path: "/x".to_owned(), line: 0, text: String::new(), matter: 0..0 },
         }
     }
 

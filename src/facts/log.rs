@@ -14,6 +14,9 @@ pub struct Logs {
     pub scanned: Vec<ScannedLog>,
     /// What was left out, with why.
     pub left_out: Vec<(String, String)>,
+    /// Those of them that would have been read (on) had there been time.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unfinished: BTreeSet<String>,
     /// When the host was looked at; none for a tree, which does not say.
     pub looked_at: Option<Timestamp>,
 }

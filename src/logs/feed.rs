@@ -41,6 +41,7 @@ impl Buffer {
     }
 
     /// One that can't hold anything.
+    #[cfg(test)]
     pub fn none() -> Buffer {
         Buffer { fresh: 0, bytes: Vec::new() }
     }
@@ -104,6 +105,8 @@ pub(crate) struct Feed {
     pub error: Option<io::Error>,
     limit: u64,
     pub is_cut: bool,
+    /// It was ended before its end.
+    pub is_stopped: bool,
 }
 
 impl Feed {
@@ -121,12 +124,18 @@ impl Feed {
             error: None,
             limit,
             is_cut: false,
+            is_stopped: false,
         }
     }
 
     /// Bytes that were read so far.
     pub fn bytes(&self) -> u64 {
         self.offset
+    }
+
+    /// Reads no more.
+    pub fn stop(&mut self) {
+        self.is_stopped |= self.log.take().is_some();
     }
 
     /// The next block; none when the log has ended.

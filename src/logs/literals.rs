@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
+use serde::{Deserialize, Serialize};
 
 use super::background::COMMON;
 
@@ -25,7 +26,7 @@ const CHEAP: usize = 11;
 const WIDE: u32 = 16;
 
 /// A text that matches contain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Literal {
     /// In lower case (ASCII).
     pub bytes: Vec<u8>,
@@ -41,7 +42,7 @@ impl Literal {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parsed {
     /// Every match contains at least one of these; none when no such set is known.
     pub required: Option<Vec<Literal>>,

@@ -1,19 +1,21 @@
 //! What a thread does with a block: candidates, their lines, the regexes, and the line's head.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use memchr::memmem::Finder;
 
 use super::aggregate::{Captures, Program};
 use super::feed::{Block, REACH};
-use super::format::{cri, json};
+use super::format::{cri, json, status};
 use super::gate::{Memory, Place, Told};
+use super::job::Found;
 use super::line;
 use super::pattern::Matcher;
 use super::prefilter::Candidate;
 use super::program::{self, Attribution};
-use super::scan::{Found, Role, Scanner};
+use super::scan::{Role, Scanner};
 use super::time::{Clock, Stamp};
 
 /// Kept of a line that matched.
@@ -49,6 +51,8 @@ pub(crate) struct Event {
     pub program: Program,
     pub captures: Captures,
     pub text: Box<[u8]>,
+    /// Where its literal stands in the text.
+    pub matter: Range<usize>,
 }
 
 /// The line that candidates are in.
@@ -225,6 +229,11 @@ impl<'s> Worker<'s> {
                     lines += memchr::memchr_iter(b'\n', &bytes[counted..bounds.from]).count() as u64;
                     counted = bounds.from;
                 }
+                let here = match (&window, place) {
+                    (std::borrow::Cow::Borrowed(_), Some(place)) => Some(place),
+                    _ => exact.and_then(|exact| memchr::memmem::find(&window, exact)),
+                };
+                let (quoted, matter) = quote(&window, here, length);
                 found.events.push(Event {
                     matcher,
                     line_start: bounds.start,
@@ -232,7 +241,8 @@ impl<'s> Worker<'s> {
                     time: head.time.or_else(|| time_before(text, block.start, bounds.from, &block.clock)),
                     program: head.own.clone().or_else(|| hint.clone()),
                     captures,
-                    text: quote(&window, at.saturating_sub(bounds.from)),
+                    text: quoted,
+                    matter,
                 });
             }
         }
@@ -360,8 +370,8 @@ fn is_for(scanner: &Scanner, role: &Role, head: &Head, certain: Option<&Program>
     }
 }
 
-/// What a regex sees of the line: all of it, or what is around the literal; parts of a CRI line are joined. And where that
-/// begins.
+/// What a regex sees of the line: all of it, or what is around the literal; parts of a CRI line are joined, and a
+/// unit's status with its name. And where that begins.
 fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -> (std::borrow::Cow<'_, [u8]>, usize) {
     let mut from = bounds.from.max(at.saturating_sub(REACH));
     let mut to = bounds.to.min(at + length + REACH);
@@ -384,6 +394,11 @@ fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -
             }
             from = before;
             parts += 1;
+        }
+    }
+    if !is_cri && !bounds.is_piece {
+        if let Some(status) = status::of_unit(&text[..bounds.to], bounds.from) {
+            return (status.into(), bounds.from);
         }
     }
     let line = text[from..to].strip_suffix(b"\r").unwrap_or(&text[from..to]);
@@ -438,19 +453,22 @@ fn capture(
     Some(captures)
 }
 
-/// A line as it is shown: whole, or what is around the place that mattered.
-fn quote(line: &[u8], at: usize) -> Box<[u8]> {
+/// A line as it is shown: whole, or what is around the words that mattered; and where those are in it.
+fn quote(line: &[u8], at: Option<usize>, length: usize) -> (Box<[u8]>, Range<usize>) {
+    let matter = at.map_or(0..0, |at| at..at + length);
     if line.len() <= TEXT {
-        return line.into();
+        return (line.into(), matter);
     }
-    let from = at.min(line.len()).saturating_sub(TEXT / 2).min(line.len() - TEXT);
+    let from = matter.start.min(line.len()).saturating_sub(TEXT / 2).min(line.len() - TEXT);
     let mut text = Vec::with_capacity(TEXT + 8);
     if from > 0 {
         text.extend_from_slice("…".as_bytes());
     }
+    let moved = |place: usize| (place + text.len()).saturating_sub(from);
+    let matter = moved(matter.start)..moved(matter.end);
     text.extend_from_slice(&line[from..from + TEXT]);
     if from + TEXT < line.len() {
         text.extend_from_slice("…".as_bytes());
     }
-    text.into()
+    (text.into(), if at.is_some() { matter } else { 0..0 })
 }

@@ -10,6 +10,7 @@ use regex_syntax::hir::Hir;
 
 use super::gate::Gate;
 use super::literals::{self, Literal, Parsed};
+use super::prepared;
 
 /// A regex may compile to this many bytes; a pattern that needs more is refused.
 const REGEX_SIZE_LIMIT: usize = 1 << 20;
@@ -76,7 +77,7 @@ impl fmt::Debug for Matcher {
 impl Matcher {
     pub fn new(source: &str) -> Result<Matcher, String> {
         let Parsed { required, gate, also, groups } =
-            literals::parse(source).map_err(|error| format!("no valid regex: {error}"))?;
+            prepared::parsed(source).map_err(|error| format!("no valid regex: {error}"))?;
         let literals = required.ok_or_else(|| {
             "each match could be different in every byte; give it a fixed text of 6 bytes or more".to_owned()
         })?;

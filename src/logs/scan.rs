@@ -1,131 +1,27 @@
 //! The scanner: threads take blocks of the logs in turn and match; each log's matches are folded in its own order.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use regex_syntax::hir::Hir;
 
-use super::aggregate::{self, Folded, LogFold, Match, Program, RawLine};
-use super::decompress::{self, Unpacked};
+use super::aggregate::Program;
+use super::decompress::Unpacked;
 use super::feed::{Buffer, Feed};
 use super::gate::Gate;
+use super::hits::{self, Folded};
+use super::input::{LogInput, Part, ScanOptions, Tell};
+use super::job::{FeedState, Job, Shared, copy_of, lock};
 use super::literals::Literal;
-use super::matching::{Event, Worker};
+use super::matching::Worker;
 use super::pattern::{LogPattern, Matcher, PatternError};
 use super::prefilter::Prefilter;
-use super::program::{self, Attribution};
+use super::program;
 use super::time::{Clock, Stamp};
 use crate::facts::log::{Logs, ScannedLog};
-use crate::report::LogLine;
-
-/// More blocks than this are not folded ahead of one that is still searched.
-const AHEAD: u64 = 32;
-
-type Open<'a> = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'a>;
-
-/// A log to scan.
-pub struct LogInput<'a> {
-    /// Where it stands on the host.
-    pub path: String,
-    /// Who writes it, as far as that is known from elsewhere than its lines.
-    pub attribution: Option<Attribution>,
-    /// False for what has no lines that a reader could count: a journal.
-    pub is_numbered: bool,
-    /// When it was last written, where that is known: no line is later, which tells the year of times without one.
-    pub modified: Option<Timestamp>,
-    open: Open<'a>,
-}
-
-impl<'a> LogInput<'a> {
-    /// The reader gives the file as it is; what is packed is unpacked.
-    pub fn new(path: impl Into<String>, reader: Box<dyn Read + Send>) -> LogInput<'a> {
-        LogInput::lazy(path, Box::new(move || Ok(reader)))
-    }
-
-    /// Opened only when its turn comes.
-    pub fn lazy(path: impl Into<String>, open: Open<'a>) -> LogInput<'a> {
-        let path = path.into();
-        LogInput { attribution: program::attribute_path(&path), path, is_numbered: true, modified: None, open }
-    }
-
-    /// The path and the log's lines as they are scanned: unpacked, an exported journal as text.
-    pub fn into_lines(self) -> (String, io::Result<Box<dyn Read + Send>>) {
-        (self.path, (self.open)().and_then(|log| decompress::open(log, false)))
-    }
-}
-
-/// By default two threads and no limit in time; `at` has to be set where lines lack a year.
-#[derive(Debug, Clone)]
-pub struct ScanOptions {
-    /// Matches that are older than this at [`ScanOptions::at`] are left out.
-    pub since: Option<Duration>,
-    pub threads: usize,
-    /// The latest time that a line can have: now, or when the evidence was taken.
-    pub at: Timestamp,
-    /// Seconds east of UTC of times without zone.
-    pub utc_offset: i32,
-    /// When the host started, for the kernel's times.
-    pub boot: Option<Timestamp>,
-    /// Of each log at most so many bytes (unpacked) are read.
-    pub limit: u64,
-    /// Logs with no more lines than this in all are an excerpt that somebody chose: what would have to go on, or to occur
-    /// more often, is told all the same, as [`LogHit::brief`](crate::facts::log::LogHit::brief). 0 for a host's own logs.
-    pub excerpt_lines: u64,
-}
-
-impl Default for ScanOptions {
-    fn default() -> ScanOptions {
-        ScanOptions {
-            since: None,
-            threads: 2,
-            at: Timestamp::UNIX_EPOCH,
-            utc_offset: 0,
-            boot: None,
-            limit: 64 << 30,
-            excerpt_lines: 0,
-        }
-    }
-}
-
-impl ScanOptions {
-    /// The earliest time of a match, when there is a limit.
-    pub fn from_time(&self) -> Option<Timestamp> {
-        self.at.checked_sub(self.since?).ok()
-    }
-}
-
-/// A line that says something, as it is met, for a timeline.
-#[derive(Debug, Clone, Copy)]
-pub struct LogEvent<'e> {
-    pub kind: EventKind<'e>,
-    pub time: Option<Stamp>,
-    /// Who wrote it; of a start, who started.
-    pub program: Option<&'e Arc<str>>,
-    pub path: &'e str,
-    pub(crate) line: &'e RawLine,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum EventKind<'e> {
-    /// A pattern, by its place among those given to [`Scanner::new`], and what it captured.
-    Message { index: u32, pattern: &'e LogPattern, captures: &'e Arc<BTreeMap<String, String>> },
-    /// A program started.
-    Start,
-}
-
-impl LogEvent<'_> {
-    /// The line as it is shown, without secrets.
-    pub fn line(&self) -> LogLine {
-        self.line.shown(self.path)
-    }
-}
-
-/// What is told of each event.
-pub type Tell<'a> = &'a (dyn Fn(LogEvent<'_>) + Sync);
 
 /// What [`Scanner::match_line`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,6 +202,7 @@ impl Scanner {
             .map(|input| {
                 let (base, is_rotated) = program::rotation_base(&input.path);
                 let older = rotated.get(base).copied().unwrap_or(0) > usize::from(is_rotated);
+                let older = older || input.part == Some(Part::Later);
                 Job::new(input, older)
             })
             .collect();
@@ -346,233 +243,47 @@ impl Scanner {
                     if let Some(error) = &feed.error {
                         left_out(format!("read up to byte {}: {error}", feed.bytes()));
                     }
-                    if feed.is_cut {
+                    if feed.is_stopped {
+                        left_out(format!("{OUT_OF_TIME} after {} bytes", feed.bytes()));
+                        logs.unfinished.insert(job.path.clone());
+                    } else if feed.is_cut {
                         left_out(format!("only its first {} bytes were read", feed.bytes()));
                     }
-                    logs.scanned.push(ScannedLog {
+                    let scanned = ScannedLog {
                         path: job.path.clone(),
                         bytes: feed.bytes(),
                         lines: done.lines,
                         first: feed.first.and_then(Stamp::rfc3339),
                         last: done.fold.last.and_then(Stamp::rfc3339),
-                    });
+                    };
+                    match logs.scanned.last_mut().filter(|later| job.is_part && later.path == job.path) {
+                        Some(later) => join(later, scanned),
+                        None => logs.scanned.push(scanned),
+                    }
                     folded.push(Folded { copy_of: copy_of(&job.path), path: job.path.clone(), fold: done.fold });
                 }
                 FeedState::Failed(why) => left_out(why),
-                FeedState::Waiting(_) => left_out("not read".to_owned()),
+                FeedState::Waiting(_) => {
+                    left_out(OUT_OF_TIME.to_owned());
+                    logs.unfinished.insert(job.path.clone());
+                }
             }
         }
         let is_excerpt = logs.scanned.iter().map(|log| log.lines).sum::<u64>() <= excerpt_lines;
-        logs.hits = aggregate::hits(&self.patterns, &self.components, &mut folded, is_excerpt);
+        logs.hits = hits::hits(&self.patterns, &self.components, &mut folded, is_excerpt);
         logs
     }
 }
 
-/// Files that syslog and the journal write, which have lines in common.
-pub(crate) fn copy_of(path: &str) -> Option<String> {
-    if path.ends_with(".journal") || path.ends_with(".journal~") {
-        return Some("binary journal".to_owned());
-    }
-    let (base, _) = program::rotation_base(path);
-    let file = base.rsplit('/').next().unwrap_or(base);
-    let stem = file.split('.').next().unwrap_or(file);
-    let is_copy = stem.starts_with("journal")
-        || matches!(stem, "messages" | "syslog" | "daemon" | "kern" | "haproxy" | "keepalived" | "dmesg");
-    is_copy.then(|| stem.to_owned())
-}
+/// Why a log or a part of it was not read.
+const OUT_OF_TIME: &str = "the time for reading logs was over";
 
-enum FeedState<'a> {
-    Waiting(Option<Open<'a>>),
-    Open(Feed),
-    Failed(String),
-}
-
-/// Blocks of one log that were searched, put back in their order.
-#[derive(Default)]
-struct Done {
-    next: u64,
-    waiting: BTreeMap<u64, Found>,
-    fold: LogFold,
-    lines: u64,
-    /// By matcher, the last line it matched: a line that is longer than a block is matched once.
-    last_line: HashMap<u32, u64>,
-}
-
-/// What was found in a block.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub events: Vec<Event>,
-    /// Ends of lines in it.
-    pub lines: u64,
-    /// Last times of programs in it.
-    pub tail: Vec<(Program, Stamp)>,
-}
-
-struct Job<'a> {
-    path: String,
-    attribution: Option<Attribution>,
-    is_numbered: bool,
-    modified: Option<Timestamp>,
-    /// An older part of the log is there.
-    has_older: bool,
-    feed: Mutex<FeedState<'a>>,
-    done: Mutex<Done>,
-    moved: Condvar,
-}
-
-impl<'a> Job<'a> {
-    fn new(input: LogInput<'a>, has_older: bool) -> Job<'a> {
-        Job {
-            path: input.path,
-            attribution: input.attribution,
-            is_numbered: input.is_numbered,
-            modified: input.modified,
-            has_older,
-            feed: Mutex::new(FeedState::Waiting(Some(input.open))),
-            done: Mutex::default(),
-            moved: Condvar::new(),
-        }
-    }
-}
-
-struct Shared<'a, 'i> {
-    scanner: &'a Scanner,
-    options: &'a ScanOptions,
-    tell: Option<Tell<'a>>,
-    jobs: &'a [Job<'i>],
-}
-
-impl Shared<'_, '_> {
-    /// Takes blocks of the log until none is left.
-    fn work(&self, job: &Job<'_>, worker: &mut Worker<'_>, buffer: &mut Buffer) {
-        loop {
-            let block = {
-                let mut state = lock(&job.feed);
-                if let FeedState::Waiting(open) = &mut *state {
-                    let opened = match open.take() {
-                        Some(open) => open().and_then(|log| decompress::unpack(log, self.options.threads > 1)),
-                        None => Err(io::Error::other("not read")),
-                    };
-                    *state = match opened {
-                        Ok(log) => FeedState::Open(Feed::new(log, self.clock(job), self.options.limit)),
-                        Err(error) => FeedState::Failed(error.to_string()),
-                    };
-                }
-                let FeedState::Open(feed) = &mut *state else { return };
-                let Some(block) = feed.next(buffer) else { return };
-                if block.number == 0 {
-                    self.begin(job, feed);
-                }
-                block
-            };
-            let found = worker.search(buffer.bytes(), &block, job.attribution.as_ref());
-            self.fold(job, block.number, found);
-        }
-    }
-
-    fn clock(&self, job: &Job<'_>) -> Clock {
-        let until = job.modified.map_or(self.options.at, |modified| modified.min(self.options.at));
-        let mut clock = Clock::new(until, self.options.utc_offset);
-        clock.boot = self.options.boot.map(Timestamp::as_second);
-        clock
-    }
-
-    /// Notes where the log begins, before its first block is searched.
-    fn begin(&self, job: &Job<'_>, feed: &Feed) {
-        let mut done = lock(&job.done);
-        if !job.has_older {
-            done.fold.begins = feed.first;
-        }
-        if let Some(attribution) = &job.attribution {
-            let program: Arc<str> = attribution.program.as_str().into();
-            if attribution.begins_with_start && !job.has_older {
-                done.fold.started(&self.scanner.patterns, &program, feed.first);
-            }
-            done.fold.seen(&Some(program), feed.first);
-        } else {
-            done.fold.seen(&None, feed.first);
-        }
-    }
-
-    fn fold(&self, job: &Job<'_>, number: u64, found: Found) {
-        let mut done = lock(&job.done);
-        // Bounded, should the thread that has the next block be gone.
-        for _ in 0..100 {
-            if number <= done.next + AHEAD {
-                break;
-            }
-            let wait = job.moved.wait_timeout(done, Duration::from_millis(100));
-            done = wait.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        done.waiting.insert(number, found);
-        let done = &mut *done;
-        while let Some(found) = done.waiting.remove(&done.next) {
-            done.next += 1;
-            for event in found.events {
-                let line = event.line_start;
-                if done.last_line.insert(event.matcher, line) != Some(line) {
-                    self.count(job, &mut done.fold, event, done.lines);
-                }
-            }
-            for (program, time) in found.tail {
-                done.fold.seen(&program, Some(time));
-            }
-            done.lines += found.lines;
-        }
-        job.moved.notify_all();
-    }
-
-    fn count(&self, job: &Job<'_>, fold: &mut LogFold, event: Event, lines: u64) {
-        let patterns = &self.scanner.patterns;
-        let Some((_, role)) = self.scanner.matchers.get(event.matcher as usize) else { return };
-        let since = self.options.from_time();
-        let is_old =
-            event.time.is_some_and(|time| time.absolute && since.is_some_and(|since| time.nanos < nanos(since)));
-        let number = if job.is_numbered { lines + event.line + 1 } else { 0 };
-        let line = RawLine { number, text: event.text };
-        if let Role::Start(program) = role {
-            let program = match event.captures.get("unit") {
-                Some(unit) => program::started_unit(unit).map(|name| Arc::from(&*name)),
-                None => program.clone().or(event.program),
-            };
-            if let Some(program) = program {
-                if let Some(tell) = self.tell.filter(|_| !is_old) {
-                    let (kind, program) = (EventKind::Start, Some(&program));
-                    tell(LogEvent { kind, time: event.time, program, path: &job.path, line: &line });
-                }
-                fold.started(patterns, &program, event.time);
-            }
-            return;
-        }
-        let (Role::Pattern(index) | Role::Recovery(index)) = role else { return };
-        let Some(pattern) = patterns.get(*index as usize) else { return };
-        if is_old {
-            return;
-        }
-        let found = Match { time: event.time, program: event.program, captures: event.captures, line };
-        if let Role::Recovery(_) = role {
-            fold.recovered(*index, pattern, &found);
-            return;
-        }
-        if let Some(tell) = self.tell {
-            tell(LogEvent {
-                kind: EventKind::Message { index: *index, pattern, captures: &found.captures },
-                time: found.time,
-                program: found.program.as_ref(),
-                path: &job.path,
-                line: &found.line,
-            });
-        }
-        fold.matched(*index, pattern, found);
-    }
-}
-
-fn nanos(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Takes the part of a log in that was before another.
+fn join(later: &mut ScannedLog, earlier: ScannedLog) {
+    later.bytes += earlier.bytes;
+    later.lines += earlier.lines;
+    later.first = earlier.first.or(later.first.take());
+    later.last = later.last.take().or(earlier.last);
 }
 
 #[cfg(test)]

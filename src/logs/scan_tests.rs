@@ -1,5 +1,7 @@
 use std::io::Write;
 
+use std::time::Duration;
+
 use super::*;
 use crate::facts::log::LogHit;
 
@@ -434,4 +436,88 @@ fn a_log_without_years_is_not_later_than_its_file() {
     assert_eq!(year_of(Some("2020-03-01T00:00:00Z")), "2019");
     // A copy made later says nothing more than when the logs were taken.
     assert_eq!(year_of(Some("2031-01-01T00:00:00Z")), "2026");
+}
+
+#[test]
+fn what_there_was_no_time_for_is_said() {
+    let scanner = Scanner::new(vec![pattern("a", "connection refused")]).unwrap();
+    let options = options();
+    options.stop.store(true, Ordering::Relaxed);
+    let input = |path: &str| LogInput::new(path, Box::new(io::Cursor::new(b"connection refused\n".to_vec())));
+    let logs = scanner.scan(vec![input("/var/log/a"), input("/var/log/b")], &options);
+    assert_eq!(logs.hits, []);
+    assert_eq!(logs.unfinished.iter().map(String::as_str).collect::<Vec<_>>(), ["/var/log/a", "/var/log/b"]);
+    assert_eq!(logs.left_out.len(), 2);
+    // In the middle of a log.
+    let options = ScanOptions { threads: 1, ..self::options() };
+    let stop = Arc::clone(&options.stop);
+    let long = b"connection refused\n".repeat(100_000);
+    let stops = Stops { log: io::Cursor::new(long.clone()), stop };
+    let logs = scanner.scan(vec![LogInput::new("/var/log/a", Box::new(stops))], &options);
+    let count: u64 = logs.hits.iter().map(|hit| hit.count).sum();
+    assert!(count > 0 && logs.scanned[0].bytes < long.len() as u64, "{count}");
+    assert!(logs.unfinished.contains("/var/log/a") && logs.left_out[0].1.contains("bytes"), "{:?}", logs.left_out);
+}
+
+/// A log during whose reading the time is over.
+struct Stops {
+    log: io::Cursor<Vec<u8>>,
+    stop: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl io::Read for Stops {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.log.read(into)
+    }
+}
+
+#[test]
+fn parts_of_a_log_are_one() {
+    let scanner = Scanner::new(vec![pattern("a", "connection refused")]).unwrap();
+    let part = |part: Part, line: &str| {
+        let mut input = LogInput::new("/var/log/messages", Box::new(io::Cursor::new(line.as_bytes().to_vec())));
+        (input.is_numbered, input.part) = (false, Some(part));
+        input
+    };
+    let later = part(Part::Later, "Nov 21 11:59:00 m1 etcd[9]: connection refused\n");
+    let first = part(Part::First, "Nov 21 11:58:00 m1 etcd[9]: x\nNov 21 11:58:30 m1 etcd[9]: connection refused\n");
+    let logs = scanner.scan(vec![later, first], &options());
+    assert_eq!((logs.hits.len(), logs.hits[0].count), (1, 2));
+    assert_eq!((logs.scanned.len(), logs.scanned[0].lines), (1, 3));
+    assert_eq!(logs.scanned[0].first.as_deref(), Some("2026-11-21T11:58:00Z"));
+    assert_eq!(logs.scanned[0].last.as_deref(), Some("2026-11-21T11:59:00Z"));
+}
+
+#[test]
+fn a_line_knows_its_words() {
+    let scanner = Scanner::new(vec![pattern("a", "connection refused \\d+")]).unwrap();
+    let words = "connection refused ";
+    let x = |count: usize| "x".repeat(count);
+    for line in [
+        format!("{words}5"),
+        format!("{}{words}5", x(9000)),
+        format!("{}{words}5{}", x(1500), x(3000)),
+        format!("{}{words}5{}", x(300_000), x(70_000)),
+        format!("password=hunter22hunter22 {}{words}5", x(100)),
+        format!("{{\"log\":\"{}{words}5\\n\"}}", x(3000)),
+    ] {
+        let input = LogInput::new("/var/log/a", Box::new(io::Cursor::new(line.clone().into_bytes())));
+        let logs = scanner.scan(vec![input], &options());
+        let shown = &logs.hits[0].lines[0];
+        assert_eq!(shown.text.get(shown.matter.clone()), Some(words), "{} {:?}", line.len(), shown.matter);
+        assert!(shown.text.len() < 2100, "{}", shown.text.len());
+    }
+}
+
+#[test]
+fn a_units_state_is_told_with_its_name() {
+    let scanner = Scanner::new(vec![pattern("a", "kubelet\\.service - .{0,99} Active: failed \\(Result: ")]).unwrap();
+    let status = "● kubelet.service - kubelet: The Kubernetes Node Agent\n   Loaded: loaded\n   Active: failed (Result: exit-code)\n";
+    let other = "● etcd.service - Etcd\n   Loaded: loaded\n   Active: failed (Result: exit-code)\n";
+    let input = LogInput::new("/x", Box::new(io::Cursor::new(format!("{other}\n{status}").into_bytes())));
+    let logs = scanner.scan(vec![input], &options());
+    let line = &logs.hits[0].lines[0];
+    assert_eq!((logs.hits[0].count, line.line), (1, 7));
+    assert!(line.text.starts_with("● kubelet.service") && line.text.ends_with("(Result: exit-code)"), "{}", line.text);
 }

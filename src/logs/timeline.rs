@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::scan::{self, EventKind, LogEvent};
+use super::input::{EventKind, LogEvent};
+use super::job;
 use super::time::Stamp;
 use crate::report::LogLine;
 
@@ -173,7 +174,7 @@ impl State {
                 }
             }
             None => {
-                let copy = scan::copy_of(event.path);
+                let copy = job::copy_of(event.path);
                 runs.push(Run {
                     first: event.time,
                     last: event.time,

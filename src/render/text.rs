@@ -202,17 +202,21 @@ fn nth_boundary(text: &str, from: usize, characters: usize) -> usize {
     text[from..].char_indices().nth(characters).map_or(text.len(), |(at, _)| from + at)
 }
 
-/// A log message of at most [`LONG`] characters, cut around the first of `values` that it names, else around what it says
-/// about an error, else at its end.
-pub fn cut_message(message: &str, values: &[&str]) -> String {
+/// A log message of at most [`LONG`] characters, cut around the words that matter (a range of bytes) and the first of `values`
+/// that it names, as far as both have room; else around what it says about an error, else at its end.
+pub fn cut_message(message: &str, values: &[&str], matter: std::ops::Range<usize>) -> String {
     const REASONS: [&str; 7] = ["\"error\":", "\"err\":", "err=\"", "err=", "error", "failed", "Error"];
-    let found = values
-        .iter()
-        .copied()
-        .filter(|value| value.len() > 2)
-        .chain(REASONS)
-        .find_map(|wanted| message.find(wanted).map(|at| at..at + wanted.len()));
-    cut_around(message, found.unwrap_or(0..0), LONG).0
+    let find = |wanted: &str| message.find(wanted).map(|at| at..at + wanted.len());
+    let value = values.iter().filter(|value| value.len() > 2).find_map(|value| find(value));
+    let around = match value {
+        Some(value) if matter.is_empty() => value,
+        Some(value) if value.end.max(matter.end) - value.start.min(matter.start) <= LONG / 3 * 2 => {
+            value.start.min(matter.start)..value.end.max(matter.end)
+        }
+        _ if !matter.is_empty() => matter,
+        _ => REASONS.into_iter().find_map(find).unwrap_or(0..0),
+    };
+    cut_around(message, around, LONG).0
 }
 
 #[cfg(test)]
@@ -281,12 +285,21 @@ mod tests {
     #[test]
     fn cuts_a_message_around_a_value_or_its_reason() {
         let padding = "x".repeat(500);
-        for (message, values, kept) in [
-            (format!("{padding} 10.0.0.1 {padding}"), vec!["10.0.0.1"], "10.0.0.1"),
-            (format!("{padding} \"error\":\"EOF\" {padding}"), vec![], "\"error\":\"EOF\""),
-            (format!("start {padding}"), vec![], "start"),
+        let words = 503..515;
+        for (message, values, matter, kept) in [
+            (format!("{padding} 10.0.0.1 {padding}"), vec!["10.0.0.1"], 0..0, "10.0.0.1"),
+            (format!("{padding} \"error\":\"EOF\" {padding}"), vec![], 0..0, "\"error\":\"EOF\""),
+            (format!("start {padding}"), vec![], 0..0, "start"),
+            (format!("error {padding}bind refused {padding}"), vec![], words.clone(), "bind refused"),
+            (format!("10.0.0.1{padding}bind refused {padding}"), vec!["10.0.0.1"], words.clone(), "bind refused"),
+            (
+                format!("{padding}   bind refused by 10.0.0.1 {padding}"),
+                vec!["10.0.0.1"],
+                words,
+                "bind refused by 10.0.0.1",
+            ),
         ] {
-            let cut = cut_message(&message, &values);
+            let cut = cut_message(&message, &values, matter);
             assert!(cut.contains(kept), "{cut}");
             assert!(cut.chars().count() <= LONG + 2);
         }

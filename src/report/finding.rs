@@ -1,6 +1,7 @@
 //! The report's types. They are the program's own; what goes out as JSON has types apart (`render::json::v1`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub struct LogLine {
     pub path: String,
     pub line: u64,
     pub text: String,
+    /// Where in the text (bytes) the words stand that made it evidence; empty when that is not known.
+    #[serde(skip)]
+    pub matter: Range<usize>,
 }
 
 /// One observation that supports a finding.

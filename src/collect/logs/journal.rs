@@ -49,9 +49,11 @@ fn export() -> Vec<String> {
     ["--output=export", "--no-pager", "--quiet"].map(str::to_owned).to_vec()
 }
 
-/// The journal of the units and of the kernel; false when this host has no journalctl.
+/// The journal of the units and of the kernel, as far as it is there within the limit; false when this host has no
+/// journalctl.
 pub(super) fn inputs(
     from: Option<Timestamp>,
+    limit: Option<Duration>,
     inputs: &mut Vec<LogInput<'_>>,
     left_out: &mut Vec<(String, String)>,
 ) -> bool {
@@ -60,7 +62,7 @@ pub(super) fn inputs(
         common.push(format!("--since=@{}", from.as_second()));
     }
     for (name, arguments) in asked(&common) {
-        match Journalctl::start(&arguments, DEADLINE) {
+        match Journalctl::start(&arguments, limit.map_or(DEADLINE, |limit| limit.min(DEADLINE))) {
             Ok(reader) => {
                 let mut input = LogInput::new(name, Box::new(reader));
                 input.attribution = None;

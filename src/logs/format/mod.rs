@@ -8,4 +8,5 @@ pub mod journal;
 pub(crate) mod json;
 pub(crate) mod klog;
 pub(crate) mod logrus;
+pub(crate) mod status;
 pub(crate) mod syslog;

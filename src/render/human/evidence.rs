@@ -20,7 +20,9 @@ impl Context<'_> {
     pub fn log_note(&self, finding: &Finding, evidence: &Evidence) -> Note {
         let words = self.words;
         let values: Vec<&str> = evidence_values(finding);
-        let message = escape(&cut_message(&evidence.label, &values));
+        let first = evidence.occurrences.iter().flat_map(|all| &all.lines).find(|line| line.text == evidence.label);
+        let matter = first.map_or(0..0, |line| line.matter.clone());
+        let message = escape(&cut_message(&evidence.label, &values, matter));
         let mut lines = Vec::new();
         let place = log_place(evidence);
         let host = escape(&evidence.host);
@@ -43,7 +45,7 @@ impl Context<'_> {
             && let Some(occurrences) = &evidence.occurrences
         {
             for line in occurrences.lines.iter().take(LINES).filter(|line| line.text != evidence.label) {
-                let text = escape(&cut_message(&line.text, &values));
+                let text = escape(&cut_message(&line.text, &values, line.matter.clone()));
                 lines.push(format!("{}:{}: {text}", escape(&line.path), line.line));
             }
         }

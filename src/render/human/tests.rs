@@ -114,7 +114,7 @@ fn hostile_text_is_harmless() {
         last: None,
         ongoing: Some(false),
         restarted: BTreeMap::new(),
-        lines: vec![LogLine { path: "/var/log/\x1b".to_owned(), line: 3, text: "\x1b[1m".to_owned() }],
+        lines: vec![LogLine { path: "/var/log/\x1b".to_owned(), line: 3, text: "\x1b[1m".to_owned(), matter: 0..0 }],
         ..Occurrences::default()
     });
     found.evidence.push(log);

@@ -99,7 +99,7 @@ impl Printer {
                 EventKind::Message { values, .. } => values.values().map(String::as_str).collect(),
                 EventKind::Start => Vec::new(),
             };
-            let quoted = wrap(&escape(&cut_message(&event.line.text, &values)), room);
+            let quoted = wrap(&escape(&cut_message(&event.line.text, &values, event.line.matter.clone())), room);
             out.push_str(&format!("{margin}{}", self.paint.faint(&quoted.join(&margin))));
         }
         out.push('\n');
@@ -204,7 +204,8 @@ mod tests {
     }
 
     fn event(kind: EventKind, first: Option<Stamp>, last: Option<Stamp>, count: u64) -> Event {
-        let line = LogLine { path: "/var/log/syslog".to_owned(), line: 7, text: "raw \x1b[2Jline".to_owned() };
+        let line =
+            LogLine { path: "/var/log/syslog".to_owned(), line: 7, text: "raw \x1b[2Jline".to_owned(), matter: 0..0 };
         Event { host: "m1".to_owned(), program: Some("etcd".to_owned()), kind, first, last, count, line }
     }
 
