@@ -100,7 +100,8 @@ const WITHOUT_FIXTURES: [(&str, &str); 1] = [
 fn every_rule_has_fixtures_or_says_why_not() {
     let with: Vec<String> = folders(&testdata("rules")).iter().map(|folder| name(folder)).collect();
     let cards = CardSet::builtin(Language::English).unwrap_or_else(|errors| panic!("{errors:?}"));
-    let without: Vec<&str> = cards.iter().map(|card| card.id.as_str()).filter(|id| !with.iter().any(|one| one == id)).collect();
+    let without: Vec<&str> =
+        cards.iter().map(|card| card.id.as_str()).filter(|id| !with.iter().any(|one| one == id)).collect();
     let expected: Vec<&str> = WITHOUT_FIXTURES.iter().map(|(id, _)| *id).collect();
     assert_eq!(without, expected);
     for (id, tested_in) in WITHOUT_FIXTURES {

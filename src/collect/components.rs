@@ -16,7 +16,6 @@ use crate::parse::command_line::{self, Flags};
 use crate::parse::shell_script;
 use crate::source::FileKind;
 
-
 /// Everything that components are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {

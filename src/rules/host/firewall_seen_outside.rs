@@ -23,7 +23,7 @@ const FILTERED: [&str; 3] = ["i/o timeout", "connect: no route to host", REFUSED
 const REFUSED: &str = "connect: connection refused";
 
 /// Seconds that the listener has to have run for before the first refusal: the clocks of two hosts, and of their logs, differ.
-const RAN_BEFORE: i64 = 60;
+const RAN_BEFORE: i64 = 30;
 /// Kernel ticks in a second, as every Linux counts them in /proc/PID/stat.
 const TICKS: u64 = 100;
 
