@@ -77,7 +77,10 @@ fn listened_before(context: &Context<'_>, host: &Host, port: u16, hit: &LogHit) 
     let time = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok();
     let started = || {
         let listeners = host.network.as_ref().ok()?.listeners.as_ref().ok()?;
-        let pid = listeners.iter().find(|listener| listener.port == port)?.process.as_ref()?.pid;
+        let of_port = listeners.iter().filter(|listener| listener.port == port);
+        // Another program that has taken the port is another rule's matter.
+        let is_component = |pid: &u32| host.components.iter().any(|component| component.pid == Some(*pid));
+        let pid = of_port.filter_map(|listener| Some(listener.process.as_ref()?.pid)).find(is_component)?;
         let processes = host.system.processes.as_ref().ok()?;
         let ticks = processes.iter().find(|process| process.pid == pid)?.started_ticks?;
         let age = host.system.uptime_seconds.as_ref().ok()?.checked_sub(ticks / TICKS)?;
