@@ -7,12 +7,13 @@
 
 mod fixtures;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fixtures::{folders, in_parallel, name, options, sources, testdata};
 use k8sdoctor::config;
 use k8sdoctor::engine::card::Phase;
 use k8sdoctor::engine::run::{Run, run};
+use k8sdoctor::engine::{CardSet, Language};
 
 /// What is wrong with the run's outcome, if anything.
 fn complaint(outcome: &str, rule: &str, run: &Run) -> Option<String> {
@@ -86,4 +87,26 @@ fn every_fixture_has_its_outcome() {
     let cases = cases.len();
     assert!(cases > 0, "no fixture below {}", root.display());
     assert!(complaints.is_empty(), "{} of {cases} fixtures:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// Rules that no tree can show, and where their judging is tested.
+const WITHOUT_FIXTURES: [(&str, &str); 1] = [
+    // What is served is known of a handshake alone, and files hold only what is to be served; on a real server in
+    // tests/real/served_stale.rs.
+    ("pki-served-stale", "src/rules/live_tests/pki.rs"),
+];
+
+#[test]
+fn every_rule_has_fixtures_or_says_why_not() {
+    let with: Vec<String> = folders(&testdata("rules")).iter().map(|folder| name(folder)).collect();
+    let cards = CardSet::builtin(Language::English).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let without: Vec<&str> =
+        cards.iter().map(|card| card.id.as_str()).filter(|id| !with.iter().any(|one| one == id)).collect();
+    let expected: Vec<&str> = WITHOUT_FIXTURES.iter().map(|(id, _)| *id).collect();
+    assert_eq!(without, expected);
+    for (id, tested_in) in WITHOUT_FIXTURES {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(tested_in))
+            .unwrap_or_else(|error| panic!("{tested_in}: {error}"));
+        assert!(text.contains(id), "{tested_in} does not test {id}");
+    }
 }

@@ -16,9 +16,6 @@ use crate::parse::command_line::{self, Flags};
 use crate::parse::shell_script;
 use crate::source::FileKind;
 
-/// Where kubeadm and most installers put the kubelet's configuration.
-const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
-
 /// Everything that components are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
@@ -282,7 +279,7 @@ fn file_flag(
 
 /// Where a kubelet reads what it does not take from its flags.
 pub struct KubeletPaths {
-    /// `--config`, else the usual path; empty where `--config` is of a release that reads no such file.
+    /// `--config`; empty where it is not given, or is of a release that reads no such file: then the usual paths are looked at.
     pub configuration: String,
     /// Directories of static pods that flags name: `--pod-manifest-path`, and `--config` before 1.8.
     pub manifests: Vec<String>,
@@ -296,7 +293,7 @@ pub fn kubelet_paths(files: &Files, units: &[Unit], processes: &Fact<Vec<Process
             manifests.push(path);
             String::new()
         }
-        path => path.unwrap_or_else(|| KUBELET_CONFIG.to_owned()),
+        path => path.unwrap_or_default(),
     };
     KubeletPaths { configuration, manifests }
 }

@@ -22,7 +22,10 @@ const INODES: [&str; 4] = [
 ];
 
 pub fn collect(files: &Files) -> Fact<Vec<FilesystemUse>> {
-    let unknown = || Unknown::new("how full file systems are", "df's output is not part of this source");
+    let unknown = || {
+        Unknown::new("how full file systems are", "df's output is not part of this source")
+            .with_remedy("record it too: df -PT > answers/df.txt")
+    };
     if files.is_of_live_host() {
         return Err(Unknown::new("how full file systems are", Unknown::NOT_ASKED));
     }

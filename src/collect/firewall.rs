@@ -62,7 +62,8 @@ pub fn collect(files: &Files) -> Fact<Firewall> {
             return Ok(Firewall { at_boot: true, ..found });
         }
     }
-    Err(Unknown::new("the packet filter's rules", "what iptables-save or nft prints is not part of this source"))
+    Err(Unknown::new("the packet filter's rules", "what iptables-save or nft prints is not part of this source")
+        .with_remedy("record it too: iptables-save > answers/iptables.txt"))
 }
 
 fn read(file: &TextFile) -> Result<Firewall, firewall::FirewallError> {

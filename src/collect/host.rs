@@ -136,10 +136,29 @@ pub fn name(files: &Files, label: &str) -> String {
         let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
         Some(first.to_owned())
     });
-    written.filter(|name| is_printable(name)).unwrap_or_else(|| {
-        let last = label.trim_end_matches('/').rsplit('/').next().unwrap_or(label);
-        if last.is_empty() || last == "-" { "stdin".to_owned() } else { last.to_owned() }
-    })
+    let last = last_part(label);
+    match written.filter(|name| is_printable(name)) {
+        // No host can be called so in a cluster: the folder tells it apart from the others.
+        Some(name) if !is_host_name(&name) && files.kind() == SourceKind::Tree && is_host_name(last) => last.to_owned(),
+        Some(name) => name,
+        None if last.is_empty() || last == "-" => "stdin".to_owned(),
+        None => last.to_owned(),
+    }
+}
+
+/// The last part of a path.
+pub fn last_part(label: &str) -> &str {
+    label.trim_end_matches('/').rsplit('/').next().unwrap_or(label)
+}
+
+/// Whether a host may be called so, but for its case.
+pub fn is_host_name(name: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.ends_with(|c: char| c.is_ascii_alphanumeric())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    !name.is_empty() && name.split('.').all(is_part)
 }
 
 fn is_printable(name: &str) -> bool {
@@ -183,7 +202,18 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         files,
         &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
     );
-    let firewall = firewall::collect(files);
+    let mut firewall = firewall::collect(files);
+    let mut filesystems = filesystems::collect(files);
+    if let (Err(of_df), Err(of_filter)) = (&mut filesystems, &mut firewall)
+        && !files.is_of_live_host()
+    {
+        // One thing to be told of, not two.
+        for unknown in [of_df, of_filter] {
+            "what df and iptables-save print is not part of this source".clone_into(&mut unknown.why);
+            let remedy = "record it too: df -PT > answers/df.txt; iptables-save > answers/iptables.txt";
+            unknown.remedy = Some(remedy.to_owned());
+        }
+    }
     Host {
         name,
         source: label.to_owned(),
@@ -206,7 +236,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         load_balancers: load_balancers::collect(files, problems),
         logs: Logs::default(),
         probes: Probes::default(),
-        filesystems: filesystems::collect(files),
+        filesystems,
         firewall,
         clock: Err(Unknown::new("whether the kernel's clock is synchronized", Unknown::NOT_ASKED)),
         problems: Vec::new(),

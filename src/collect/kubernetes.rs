@@ -83,13 +83,8 @@ fn kubelet_configuration(
     path: &str,
     invalid_files: &mut Vec<(Origin, String)>,
 ) -> Fact<Option<ConfigDocument>> {
-    // A path of its own is not replaced by a usual one: the kubelet would not look there either.
-    let candidates: Vec<&str> = if path.is_empty() || KUBELET_CONFIGURATIONS.contains(&path) {
-        let others = KUBELET_CONFIGURATIONS.iter().copied().filter(|other| *other != path);
-        Some(path).filter(|path| !path.is_empty()).into_iter().chain(others).collect()
-    } else {
-        vec![path]
-    };
+    // A path that a flag gives is not replaced by a usual one: the kubelet would not look there either.
+    let candidates: Vec<&str> = if path.is_empty() { KUBELET_CONFIGURATIONS.to_vec() } else { vec![path] };
     for (index, path) in candidates.into_iter().enumerate() {
         match files.text(path) {
             Ok(file) => return read_kubelet_configuration(problems, &file.path, &file.text, invalid_files).map(Some),

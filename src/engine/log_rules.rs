@@ -62,6 +62,12 @@ pub fn judge(
                     draft = draft.value(name, value);
                 }
             }
+            Some(Refined::KeepOn { hosts, values }) => {
+                draft = draft.hosts(hosts);
+                for (name, value) in values {
+                    draft = draft.value(name, value);
+                }
+            }
             None => {}
         }
         found = true;

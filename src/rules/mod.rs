@@ -58,6 +58,8 @@ pub enum Judge {
 pub enum Refined {
     /// It is evidence, with these values beside the captures.
     Keep(Vec<(&'static str, String)>),
+    /// It is evidence of these hosts' fault, most affected first, with these values beside the captures.
+    KeepOn { hosts: Vec<String>, values: Vec<(&'static str, String)> },
     /// It means something else on this host.
     Drop,
 }

@@ -17,6 +17,7 @@ mod endpoints;
 mod etcd_address;
 mod etcd_answers;
 mod etcd_quorum;
+mod interfaces;
 mod journal;
 mod packet_filter;
 mod pause_image;

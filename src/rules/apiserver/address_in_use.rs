@@ -49,6 +49,7 @@ impl Wanted {
 
 /// The apiserver against the load balancers beside it, which both like 6443.
 fn judge_all(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    judge_proxies(host, verdict);
     let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|one| starts(host, one)) else { return };
     let address = apiserver.flag("bind-address").and_then(|value| value.value.trim().parse::<IpAddr>().ok());
     let flag = ["secure-port", "bind-address"].into_iter().find_map(|flag| apiserver.flag_in_file(flag));
@@ -77,6 +78,25 @@ fn judge_all(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         Some(Err(unknown)) => verdict.unknown(unknown),
         None if judged && verdict.drafts.is_empty() => verdict.pass(),
         None => {}
+    }
+}
+
+/// A load balancer that does not run, and whose port another process than the apiserver holds.
+fn judge_proxies(host: &Host, verdict: &mut Verdict) {
+    for (name, proxy) in
+        [(ComponentName::Haproxy, &host.load_balancers.haproxy), (ComponentName::Nginx, &host.load_balancers.nginx)]
+    {
+        let (Some(component), Ok(Some(proxy))) = (host.component(name), proxy) else { continue };
+        for wanted in frontends(name, proxy) {
+            let other = held(host, component, &wanted).and_then(Result::ok).filter(|listener| {
+                let holder = listener.process.as_ref().map(|process| process.name.as_str());
+                // Beside an apiserver on the same host it is that one's own matter, below.
+                holder.is_some_and(|holder| !holder.starts_with("kube-apiserver") && !holder.starts_with(name.name()))
+            });
+            if let Some(listener) = other {
+                verdict.fail(by_process(host, &wanted, listener));
+            }
+        }
     }
 }
 

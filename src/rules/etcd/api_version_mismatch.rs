@@ -31,6 +31,7 @@ fn judge_storage(host: &Host, apiserver: &Component, verdict: &mut Verdict) {
                 .subject("storage-backend")
                 .message("storage")
                 .value("want", "storage")
+                .value("flag", format!("--storage-backend={}", backend.value))
                 .maybe_value("version", apiserver.version.as_ref().map(|version| &version.value))
                 .maybe_value("file", file_of(backend))
                 .at(&host.name, &backend.origin, "gone since 1.13"),

@@ -1,5 +1,6 @@
 //! etcd-clock-drift: the clocks of hosts with an etcd, by the time that each member gives its answers.
 
+use super::told_by_peers;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::address::Url;
@@ -8,7 +9,13 @@ use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::{Context, Detector, Judge};
 
-pub(super) const DETECTOR: Detector = Detector { id: "etcd-clock-drift", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: RULE,
+    judge: Judge::Host(judge),
+    refine: Some(|context, host, hit| told_by_peers::refine(RULE, context, host, hit)),
+};
+
+const RULE: &str = "etcd-clock-drift";
 
 /// Milliseconds. etcd warns from one second on; an answer tells its time to about a second.
 pub const APART: i64 = 2500;

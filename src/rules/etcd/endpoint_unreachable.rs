@@ -6,8 +6,11 @@ use crate::facts::topology::{Service, edges};
 use crate::rules::reach::{self, Reach};
 use crate::rules::{Context, Detector, Judge, not_running};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "etcd-endpoint-unreachable", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: "etcd-endpoint-unreachable",
+    judge: Judge::Host(judge),
+    refine: Some(super::told_by_peers::refine_by_address),
+};
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     if !host.probes.taken {

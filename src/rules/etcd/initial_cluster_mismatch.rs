@@ -179,6 +179,7 @@ fn judge_pair(
         }
         verdict.fail(draft);
     }
+    judge_lacking((host, etcd, &ours), (other, its_etcd, &theirs), verdict);
     let token = |etcd: &Component| etcd.flag("initial-cluster-token").map(|token| token.value.clone());
     let is_new = |etcd: &Component| etcd.flag("initial-cluster-state").is_none_or(|state| state.value == "new");
     let default = || "etcd-cluster".to_owned();
@@ -197,4 +198,30 @@ fn judge_pair(
         }
         verdict.fail(draft);
     }
+}
+
+type Listed<'a> = (&'a Host, &'a Component, &'a BTreeMap<String, BTreeSet<String>>);
+
+/// Members that are both set up to bootstrap the cluster have to be given the same list; one that joins later says
+/// `existing`, and kubeadm's first master says nothing.
+fn judge_lacking(one: Listed<'_>, other: Listed<'_>, verdict: &mut Verdict) {
+    let says_new = |etcd: &Component| etcd.flag("initial-cluster-state").is_some_and(|state| state.value == "new");
+    let (short, long) = if one.2.len() < other.2.len() { (one, other) } else { (other, one) };
+    if !says_new(short.1) || !says_new(long.1) || short.2.len() < 2 {
+        return;
+    }
+    let Some(missing) = long.2.keys().find(|name| !short.2.contains_key(*name)) else { return };
+    let (short_list, long_list) = (urls(short.1, LIST), urls(long.1, LIST));
+    let entry = long_list.iter().find(|item| item.named.as_ref() == Some(missing));
+    let (Some(first), Some(entry)) = (short_list.first(), entry) else { return };
+    verdict.fail(
+        draft(short.0, short.1, first, "lacks")
+            .subject(format!("lacks {missing}"))
+            .value("lacking", &short.0.name)
+            .value("missing", &entry.item.value)
+            .value("other_host", &long.0.name)
+            .at(&short.0.name, &first.item.origin, format!("{missing} is not in this list"))
+            .at(&long.0.name, &entry.item.origin, format!("{} has it", long.0.name))
+            .hosts([&short.0.name, &long.0.name]),
+    );
 }

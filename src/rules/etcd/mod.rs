@@ -26,6 +26,7 @@ mod quorum_lost;
 mod scheme_mismatch;
 mod settings;
 mod tls_rejected;
+mod told_by_peers;
 mod version_unsupported;
 
 pub(super) use clock_drift::{APART, offsets};

@@ -1,6 +1,6 @@
 //! etcd-peer-network-unstable: what etcd measured of the way to its peers, and how often its leader changed.
 
-use super::own_answers;
+use super::{own_answers, told_by_peers};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::origin::Origin;
@@ -8,8 +8,13 @@ use crate::report::{Evidence, EvidenceKind};
 use crate::rules::objects::on_host;
 use crate::rules::{Context, Detector, Judge};
 
-pub(super) const DETECTOR: Detector =
-    Detector { id: "etcd-peer-network-unstable", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector = Detector {
+    id: RULE,
+    judge: Judge::Host(judge),
+    refine: Some(|context, host, hit| told_by_peers::refine(RULE, context, host, hit)),
+};
+
+const RULE: &str = "etcd-peer-network-unstable";
 
 /// Seconds: etcd's own alert on round trips is at this for the 99th of 100.
 const SLOW: f64 = 0.15;

@@ -5,16 +5,21 @@ use std::net::IpAddr;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
-use crate::facts::network::Network;
+use crate::facts::network::{Interface, Network};
 use crate::origin::{Origin, Unknown};
 use crate::report::Severity;
 use crate::rules::edit;
-use crate::rules::support::{addresses_in_words, main_address, starting_layers, unit_to_restart};
+use crate::rules::support::{
+    addresses_in_words, is_container_interface, main_address, starting_layers, unit_to_restart,
+};
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "host-no-default-route", judge: Judge::Host(judge), refine: None };
 
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
+    if let Some(draft) = cut_off(host) {
+        return verdict.fail(draft);
+    }
     let apiserver = host.component(ComponentName::KubeApiserver);
     let kubeadm_names_an_address = host.kubernetes.kubeadm_configuration.iter().any(|document| {
         ["localAPIEndpoint.advertiseAddress", "controlPlane.localAPIEndpoint.advertiseAddress", "api.advertiseAddress"]
@@ -42,6 +47,41 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         return verdict.unknown(Unknown::new("default route", unknown.why.clone()));
     }
     verdict.fail(draft(host, apiserver, network));
+}
+
+/// A node, or a load balancer, all of whose ways out are gone with an interface that is down.
+fn cut_off(host: &Host) -> Option<Draft> {
+    let network = host.network.as_ref().ok()?;
+    let is_of_cluster = host.components.iter().any(|component| component.pid.is_some())
+        || host.component(ComponentName::Kubelet).is_some();
+    let has_way_out = network.routes_v4.as_ref().ok()?.iter().chain(network.routes_v6.iter().flatten()).any(|route| {
+        route.usable
+            && route.interface != "lo"
+            && !is_container_interface(&route.interface)
+            && !is_of_link_alone(route.destination.addr())
+    });
+    let is_own = |interface: &&Interface| interface.name != "lo" && !is_container_interface(&interface.name);
+    let mut down = network.interfaces.iter().filter(is_own).filter(|one| one.up == Some(false) && !one.name.is_empty());
+    let (interface, None) = (down.next()?, down.next()) else { return None };
+    let is_up = |one: &Interface| one.up == Some(true) && !one.addresses.iter().all(|net| is_of_link_alone(net.addr()));
+    if !is_of_cluster || has_way_out || network.interfaces.iter().filter(is_own).any(is_up) {
+        return None;
+    }
+    let origin = Origin::file(format!("/sys/class/net/{}/flags", interface.name), None);
+    Some(
+        Draft::new()
+            .message("interface_down")
+            .value("down", &interface.name)
+            .at(&host.name, &origin, "not up (IFF_UP is not set)")
+            .note(addresses_in_words(&host.name, network)),
+    )
+}
+
+fn is_of_link_alone(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address.is_loopback() || address.is_multicast(),
+    }
 }
 
 /// An address given by flag needs no route to be found: kube-apiserver looks for one only when neither is given (a

@@ -3,6 +3,7 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
+use crate::origin::Unknown;
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector = Detector { id: "bootstrap-failed", judge: Judge::Host(judge), refine: None };
@@ -30,6 +31,11 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             verdict.unknown(unread.clone());
         }
         return;
+    }
+    // A kubelet ends at once without either: what runs had it, and a source may have been made without secrets.
+    if kubelet.pid.is_some() && !host.of_live_host {
+        let why = "the kubelet runs, and it would not without it: this source was made without it, or it is gone since";
+        return verdict.unknown(Unknown::new(own.value.as_str(), why));
     }
     let mut draft =
         Draft::new().message("files").value("kubeconfig", &own.value).at(&host.name, &own.origin, "is not there");

@@ -3,6 +3,7 @@
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
+use crate::origin::Unknown;
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -63,6 +64,11 @@ fn judge_static_pods(host: &Host, verdict: &mut Verdict) {
 fn judge_absent(host: &Host, path: &str, verdict: &mut Verdict) {
     let flag = host.component(ComponentName::Kubelet).and_then(|kubelet| kubelet.flag("config"));
     let has_joined = host.kubernetes.kubeconfigs.iter().any(|kubeconfig| kubeconfig.path.ends_with("/kubelet.conf"));
+    let runs = host.component(ComponentName::Kubelet).is_some_and(|kubelet| kubelet.pid.is_some());
+    if runs && has_joined && !host.of_live_host {
+        let why = "the kubelet runs, and it would not without it: this source was made without it, or it is gone since";
+        return verdict.unknown(Unknown::new(path, why));
+    }
     if let (Some(flag), true) = (flag, has_joined) {
         verdict.fail(
             Draft::new().subject(path).value("file", path).value("reason", "there is no such file").message("file").at(

@@ -28,7 +28,41 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             judge_intended(context.cluster, intended, verdict);
         }
     }
+    judge_interfaces(host, verdict);
     judge_binds(context.cluster, host, verdict);
+}
+
+/// keepalived ends, or keeps silent, where an instance is told an interface that the host does not have.
+fn judge_interfaces(host: &Host, verdict: &mut Verdict) {
+    let Ok(Some(keepalived)) = &host.load_balancers.keepalived else { return };
+    let Ok(network) = &host.network else { return };
+    // Where lo is not listed the list is none of interfaces.
+    let names: Vec<&str> = network.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    if !names.contains(&"lo") {
+        return;
+    }
+    for instance in &keepalived.instances {
+        let Some(interface) = &instance.interface else { continue };
+        // `eth0:1` is a label of eth0.
+        let plain = interface.value.split(':').next().unwrap_or_default();
+        if plain.is_empty() || names.contains(&plain) {
+            continue;
+        }
+        let address = instance.virtual_addresses.first().map_or("its address", |address| address.value.as_str());
+        let own = main_address(network).and_then(|address| network.interface_of(address));
+        verdict.fail(
+            Draft::new()
+                .subject(address)
+                .message("interface")
+                .value("address", address)
+                .value("wrong_interface", &interface.value)
+                .maybe_value("right_interface", own.map(|own| &own.name).filter(|name| !name.is_empty()))
+                .maybe_value("line", interface.origin.span().map(|span| span.line))
+                .value("file", &keepalived.path)
+                .at(&host.name, &interface.origin, "no such interface")
+                .note(addresses_in_words(&host.name, network)),
+        );
+    }
 }
 
 /// The address that nodes dial for an apiserver is on no host, and the keepalived there serve another one of its network.

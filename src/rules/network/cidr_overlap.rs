@@ -69,6 +69,9 @@ fn judge_nodes(cluster: &Cluster, services: &[Range<'_>], verdict: &mut Verdict)
                 origin: config.origin.clone(),
                 allocated: false,
             };
+            if config.plugins.iter().any(|plugin| matches!(plugin.as_str(), "bridge" | "ptp")) {
+                judge_beside_host(&range, verdict);
+            }
             for other in
                 services.iter().chain(&seen).filter(|other| other.what == "services" || !std::ptr::eq(other.host, host))
             {
@@ -80,6 +83,29 @@ fn judge_nodes(cluster: &Cluster, services: &[Range<'_>], verdict: &mut Verdict)
             seen.push(range);
         }
     }
+}
+
+/// A bridge of its own has no addresses of the network that its host is in: what pods send there stays on the bridge.
+fn judge_beside_host(range: &Range<'_>, verdict: &mut Verdict) {
+    let host = range.host;
+    let Ok(network) = &host.network else { return };
+    let Some((what, address, origin)) = inside(network, &range.net) else { return verdict.pass() };
+    // Where the host itself is on a bridge its pods may be put there on purpose.
+    let own = main_address(network).and_then(|address| network.interface_of(address));
+    if own.is_some_and(|own| own.name.starts_with("br")) {
+        return;
+    }
+    verdict.fail(
+        Draft::new()
+            .subject(format!("{} {}", range.what, range.net))
+            .message("host")
+            .value("what", range.what)
+            .value("network", range.net)
+            .value("holds", format!("{what} {address} of {}", host.name))
+            .hosts([host.name.clone()])
+            .at(&host.name, &range.origin, format!("the range of {}", range.what))
+            .at(&host.name, &origin, format!("{what} {address} is in it")),
+    );
 }
 
 /// Whether some host has an address, or its way out, within a range that is not the hosts'.

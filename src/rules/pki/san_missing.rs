@@ -10,12 +10,15 @@ use crate::facts::log::LogHit;
 use crate::facts::topology::{self, Edge, Route, Service};
 use crate::facts::{Cluster, Host};
 use crate::origin::{Origin, Sourced, Unknown};
-use crate::report::{Evidence, EvidenceKind};
+use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::support::{Url, in_words, is_virtual};
 use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "pki-san-missing", judge: Judge::Host(judge), refine: Some(refine) };
+
+/// Where kubeadm puts kube-apiserver's certificate.
+const KUBEADM_CERTIFICATE: &str = "/etc/kubernetes/pki/apiserver.crt";
 
 /// A name that has to be in a certificate, and who needs it.
 struct Wanted {
@@ -122,7 +125,9 @@ fn on_disk(context: &Context<'_>, host: &Host, serving: &Serving<'_>, verdict: &
     };
     let missing = missing_of(leaf, serving);
     let is = |need: Need| missing.values().flatten().find(|wanted| wanted.need == need);
-    if is(Need::Certain).is_none() {
+    // kubeadm puts the service's names into its own certificate: it was made anew, by other means.
+    let lacks_usual = path.value == KUBEADM_CERTIFICATE && is(Need::Usual).is_some();
+    if is(Need::Certain).is_none() && !lacks_usual {
         return match is(Need::Uncertain) {
             Some(wanted) => verdict.unknown(
                 Unknown::new(
@@ -134,7 +139,11 @@ fn on_disk(context: &Context<'_>, host: &Host, serving: &Serving<'_>, verdict: &
             None => verdict.pass(),
         };
     }
-    let names: Vec<String> = missing.keys().map(|name| (*name).to_owned()).collect();
+    let names: Vec<String> = missing
+        .iter()
+        .filter(|(_, wants)| is(Need::Certain).is_some() || wants.iter().any(|want| want.need == Need::Usual))
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     let mut draft = texts(Draft::new(), leaf, &names)
         .subject(path.value.clone())
         .value("certificate", &path.value)
@@ -160,7 +169,10 @@ fn on_disk(context: &Context<'_>, host: &Host, serving: &Serving<'_>, verdict: &
     {
         draft = draft.evidence(log_evidence(client, hit));
     }
-    if path.value == "/etc/kubernetes/pki/apiserver.crt" {
+    if is(Need::Certain).is_none() {
+        draft = draft.severity(Severity::Warning);
+    }
+    if path.value == KUBEADM_CERTIFICATE {
         draft = draft.value("kubeadm_certificate", "apiserver");
     }
     verdict.fail(draft);

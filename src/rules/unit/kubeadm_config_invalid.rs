@@ -8,7 +8,8 @@ use super::kubeadm_fields::is_field;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::kubernetes::ConfigDocument;
-use crate::origin::Sourced;
+use crate::facts::versions::kubeadm_api;
+use crate::origin::{Sourced, Unknown};
 use crate::parse::config_document::MALFORMED_SECRET;
 use crate::report::Severity;
 use crate::rules::{Context, Detector, Judge};
@@ -68,8 +69,16 @@ fn judge_document(host: &Host, document: &ConfigDocument, verdict: &mut Verdict)
             why,
         ));
     }
-    if is_good {
-        verdict.pass();
+    if !is_good {
+        return;
+    }
+    // A version of which nothing is known here may have other fields.
+    match kubeadm_api(&document.api_version.value) {
+        Some(_) => verdict.pass(),
+        None => verdict.unknown(Unknown::new(
+            format!("the fields of {} kubeadm.k8s.io/{version}", document.kind.value),
+            "a newer version than this release knows",
+        )),
     }
 }
 

@@ -1,8 +1,10 @@
 //! kubelet-flag-removed, apiserver-flag-removed and docker-flag-removed: a flag or feature gate that the component's
-//! release does not know any more, on its command line or in the configuration that kubeadm makes one of.
+//! release does not know any more, on its command line or in the configuration that kubeadm makes one of; and a value that
+//! no release takes.
 
 mod gates;
 mod kubeadm_arguments;
+mod values;
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
@@ -113,6 +115,7 @@ fn judge_layers(host: &Host, subject: &Subject<'_>, layers: &[&Layer], verdict: 
         }
     }
     is_clean &= gates::judge(host, subject, layers, verdict);
+    is_clean &= values::judge(host, subject, layers, verdict);
     if is_clean {
         verdict.pass();
     }
