@@ -188,7 +188,7 @@ fn look(files: &Files, path: &str) -> Fact<Option<PathKind>> {
 
 /// Whether a path that is not there is absent on the host too.
 fn believable(files: &Files, path: &str) -> bool {
-    files.is_live()
+    files.is_of_live_host()
         || path.ends_with(".sock") && path.starts_with("/run/")
         || parent(path).is_some_and(|parent| files.list(parent).is_ok_and(|entries| entries.len() >= WHOLE_DIRECTORY))
 }
