@@ -37,7 +37,8 @@ pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
             if client.logs.hits.iter().any(|hit| hit.rule == FLAPPING && hit.ongoing != Some(false)) {
                 continue;
             }
-            if let Some(failed) = failed_dial(&line.text) {
+            // What a host says to itself passes no other host's filter.
+            if let Some(failed) = failed_dial(&line.text).filter(|(target, _)| !target.ip().is_loopback()) {
                 dialled.entry(failed).or_default().push((client, hit));
             }
         }
