@@ -397,7 +397,7 @@ fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -
         }
     }
     if !is_cri && !bounds.is_piece {
-        if let Some(status) = status::of_unit(&text[..bounds.to], bounds.from) {
+        if let Some(status) = status::of_unit(text, bounds.from, bounds.to) {
             return (status.into(), bounds.from);
         }
     }

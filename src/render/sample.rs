@@ -119,6 +119,7 @@ pub fn floating_address() -> (Report, Texts) {
             path: log.to_owned(),
             line: 9,
             text: format!("{{\"level\":\"fatal\",\"error\":\"{message}\"}}"),
+            matter: 0..0,
         }],
         ..Occurrences::default()
     });
