@@ -116,6 +116,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("table", "name,password,role\nbob,@,admin\neve,x,y\n"),
     ("table, semicolons", "user;token\nbob;@\n"),
     ("pretty json", "{\n  \"password\":\n    \"x\",\n  \"token\": \"@\"\n}\n"),
+    ("quote that closes on the next line", "API_TOKEN=\"abc\\\n@\"\nuser: x\n"),
+    ("quote around the name", "Environment=\"API_TOKEN=abc\\\n@\"\nUser=x\n"),
+    ("quote without a backslash", "password: \"abc\n  @\"\nuser: x\n"),
+    ("list over lines", "tokens = [\n  \"abc\",\n  \"@\",\n]\nuser: x\n"),
     ("docker config", "{\n \"auths\": {\n  \"r\": {\n   \"auth\": \"@\"\n  }\n }\n}\n"),
 ];
 
@@ -152,6 +156,18 @@ fn needle(secret: &str) -> String {
 
 fn redacted(path: &str, text: &[u8]) -> Vec<u8> {
     content(path, text, Policy::default()).expect("redacted").content
+}
+
+/// What is read of a log at once.
+const READ: usize = 256 << 10;
+
+/// A log's text as it is redacted on its way, in pieces of this size.
+fn streamed(text: &[u8], size: usize) -> Vec<u8> {
+    let mut stream = Stream::new("/var/log/x.log", Policy::default());
+    let mut out = Vec::new();
+    text.chunks(size).for_each(|piece| stream.push(piece, &mut out));
+    stream.finish(&mut out);
+    out
 }
 
 fn holds(text: &[u8], secret: &str) -> bool {
@@ -193,18 +209,23 @@ fn no_kind_survives_in_any_place() {
         places.push(("base64 of base64", BASE64.decode(undone(twice)).unwrap_or_default()));
         // In pieces of all sizes, as a log is read.
         for size in [1, 7, 4096] {
-            let mut stream = Stream::new("/var/log/x.log", Policy::default());
-            let mut out = Vec::new();
-            plain.as_bytes().chunks(size).for_each(|piece| stream.push(piece, &mut out));
-            stream.finish(&mut out);
-            // A Secret whose kind comes after its data needs the whole text.
-            if name != "secret, data after" {
-                places.push(("a stream", out));
-            }
+            places.push(("a stream", streamed(plain.as_bytes(), size)));
+        }
+        places
+            .push(("a log's end without a line's", streamed(format!("{before}{}", text.trim_end()).as_bytes(), READ)));
+        places.push(("a file's end without a line's", redacted("/etc/x.conf", text.trim_end().as_bytes())));
+        // Across the border of what is read at once: cut in the secret, right before it, and in what stands around it.
+        let at = text.find(&secret).expect("planted");
+        for cut in [at, at + secret.len() / 2, at + secret.len(), at / 2] {
+            let filling = READ - cut;
+            let lines = before.repeat(filling / before.len());
+            let rest = ".".repeat((filling - lines.len()).saturating_sub(1));
+            let log = format!("{lines}{rest}\n{text}last: line\n");
+            places.push(("a block's border", streamed(log.as_bytes(), READ)));
         }
         if text.lines().count() == 1 {
             let line = text.trim_end();
-            for filling in [300 << 10, (256 << 10) - 20, 256 << 10, (256 << 10) + (32 << 10) - 30] {
+            for filling in [300 << 10, (256 << 10) - 20, 256 << 10, (256 << 10) + (32 << 10) - 30, 700 << 10] {
                 let long = format!(
                     "{{\"a\":\"{}\"}} {line} {{\"b\":\"{}\"}}\n",
                     "word ".repeat(filling / 5),
@@ -222,6 +243,7 @@ fn no_kind_survives_in_any_place() {
                     "yaml, words",
                 ];
                 if !must_begin.contains(&name.as_str()) {
+                    places.push(("a long line of a log", streamed(long.as_bytes(), READ)));
                     places.push(("a long line", redacted("/var/log/x.log", long.as_bytes())));
                 }
             }

@@ -51,9 +51,24 @@ impl<W: Write> Write for Counted<W> {
 pub struct Open {
     record: FileRecord,
     attributes: Attributes,
-    hash: Sha256,
+    hash: PieceHash,
     name: String,
     pieces: usize,
+}
+
+/// Of a file's pieces as they are in the bundle. Whoever makes the pieces of a large file hashes them beside, while those
+/// before are packed.
+#[derive(Default)]
+pub struct PieceHash(Sha256);
+
+impl PieceHash {
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    fn hex(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 impl<W: Write> BundleWriter<W> {
@@ -107,11 +122,17 @@ impl<W: Write> BundleWriter<W> {
             redactions: 0,
             truncated: None,
         };
-        Open { record, attributes, hash: Sha256::new(), name, pieces: 0 }
+        Open { record, attributes, hash: PieceHash::default(), name, pieces: 0 }
     }
 
     /// Writes the file's next piece.
     pub fn piece(&mut self, open: &mut Open, content: &[u8]) -> io::Result<()> {
+        open.hash.add(content);
+        self.hashed_piece(open, content)
+    }
+
+    /// Writes the file's next piece, which is in the hash that the caller ends the file with.
+    pub fn hashed_piece(&mut self, open: &mut Open, content: &[u8]) -> io::Result<()> {
         open.pieces += 1;
         let name = match open.pieces {
             1 => open.name.clone(),
@@ -124,17 +145,16 @@ impl<W: Write> BundleWriter<W> {
                 name
             }
         };
-        open.hash.update(content);
         open.record.size += content.len() as u64;
         self.entry(&name, open.attributes, content)
     }
 
-    /// Ends the file and gives its record.
-    pub fn end(&mut self, mut open: Open) -> io::Result<FileRecord> {
+    /// Ends the file and gives its record; `hash` is of pieces that came hashed.
+    pub fn end(&mut self, mut open: Open, hash: Option<PieceHash>) -> io::Result<FileRecord> {
         if open.pieces == 0 {
             self.piece(&mut open, &[])?;
         }
-        open.record.sha256 = hex(&open.hash.finalize());
+        open.record.sha256 = hash.unwrap_or(open.hash).hex();
         Ok(open.record)
     }
 

@@ -2,7 +2,7 @@
 //! limits of size. Root causes, evidence, fixes, and what could not be judged.
 
 use crate::render::json::v1::{Evidence, Finding, Report};
-use crate::render::text::escape;
+use crate::render::text::{escape, to_second};
 
 /// Characters; Jira takes 32767 by default, GitHub 65536.
 pub const LIMIT: usize = 32_000;
@@ -72,7 +72,7 @@ fn heading(report: &Report) -> String {
         plural(report.hosts.len()),
         hosts.join(", "),
         summary.rules,
-        inline(&report.at)
+        inline(&to_second(&report.at))
     )
 }
 
@@ -150,7 +150,7 @@ fn said(evidence: &Evidence) -> String {
     let text = evidence.text.as_deref().map(|text| format!(" {}", quoted(text))).unwrap_or_default();
     let times = match &evidence.log {
         Some(log) => {
-            let last = log.last.as_deref().map(|last| format!(", last {last}")).unwrap_or_default();
+            let last = log.last.as_deref().map(|last| format!(", last {}", to_second(last))).unwrap_or_default();
             format!(" ({} time{}{last})", log.count, plural(log.count as usize))
         }
         None => String::new(),

@@ -7,6 +7,14 @@ pub const LONG: usize = 300;
 /// What stands for what was cut.
 pub const ELLIPSIS: &str = "…";
 
+/// A time as it is written, without fractions of a second; what is no such time stays as it is.
+pub fn to_second(time: &str) -> String {
+    let Some((second, rest)) = time.split_once('.') else { return time.to_owned() };
+    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let whole = format!("{second}{zone}");
+    if whole.parse::<jiff::Timestamp>().is_ok() { whole } else { time.to_owned() }
+}
+
 /// How a character has to be written, when it cannot stand as it is.
 ///
 /// Escaped are C0 and C1 controls, which terminals obey, and the invisible and direction-changing characters of Unicode,
@@ -222,6 +230,19 @@ pub fn cut_message(message: &str, values: &[&str], matter: std::ops::Range<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_lose_their_fractions() {
+        for (time, expected) in [
+            ("2026-11-21T22:00:49.132926618Z", "2026-11-21T22:00:49Z"),
+            ("2026-11-21T22:00:49.1+08:00", "2026-11-21T22:00:49+08:00"),
+            ("2026-11-21T22:00:49Z", "2026-11-21T22:00:49Z"),
+            ("1.5", "1.5"),
+            ("a.1b", "a.1b"),
+        ] {
+            assert_eq!(to_second(time), expected);
+        }
+    }
 
     #[test]
     fn escapes_what_a_terminal_would_obey() {

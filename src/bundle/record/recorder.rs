@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::bundle::manifest::{Answers, FileRecord, Head, LeftOut, Manifest, RedactionRecord, Refused};
 use crate::bundle::pseudonym::Pseudonyms;
 use crate::bundle::redact::{self, Policy};
-use crate::bundle::writer::{Attributes, BundleWriter, Open};
+use crate::bundle::writer::{Attributes, BundleWriter, Open, PieceHash};
 use crate::collect::probes::RecordedProbes;
 use crate::facts::probe::Probes;
 use crate::source::{Entry, Metadata, ReadError};
@@ -117,8 +117,8 @@ impl<W: Write> Recorder<W> {
     fn write(&self, path: &str, found: Option<&Metadata>, content: &[u8], records: Vec<RedactionRecord>) {
         let mut state = self.lock();
         let Some(mut open) = state.begin(&self.told(path), attributes(found)) else { return };
-        state.piece(&mut open, content);
-        state.end(open, records, None);
+        state.piece(&mut open, content, false);
+        state.end(open, None, records, None);
     }
 
     /// A path as the bundle has it.
@@ -146,13 +146,13 @@ impl<W: Write> Recorder<W> {
         self.lock().begin(&self.told(path), attributes(found))
     }
 
-    /// Writes a piece; false when writing has ended.
+    /// Writes a piece that is in the hash which [`Recorder::end`] gets; false when writing has ended.
     pub fn piece(&self, open: &mut Open, content: &[u8]) -> bool {
-        self.lock().piece(open, content)
+        self.lock().piece(open, content, true)
     }
 
-    pub fn end(&self, open: Open, records: Vec<RedactionRecord>, truncated: Option<String>) {
-        self.lock().end(open, records, truncated);
+    pub fn end(&self, open: Open, hash: PieceHash, records: Vec<RedactionRecord>, truncated: Option<String>) {
+        self.lock().end(open, Some(hash), records, truncated);
     }
 
     /// A stream that was opened is recorded later, by itself.
@@ -359,9 +359,10 @@ impl<W: Write> State<W> {
         Some(self.writer.as_mut()?.begin(path, attributes))
     }
 
-    fn piece(&mut self, open: &mut Open, content: &[u8]) -> bool {
+    fn piece(&mut self, open: &mut Open, content: &[u8], is_hashed: bool) -> bool {
         let Some(writer) = self.writer.as_mut().filter(|_| self.failed.is_none()) else { return false };
-        match writer.piece(open, content) {
+        let written = if is_hashed { writer.hashed_piece(open, content) } else { writer.piece(open, content) };
+        match written {
             Ok(()) => true,
             Err(error) => {
                 self.failed = Some(error);
@@ -370,9 +371,9 @@ impl<W: Write> State<W> {
         }
     }
 
-    fn end(&mut self, open: Open, records: Vec<RedactionRecord>, truncated: Option<String>) {
+    fn end(&mut self, open: Open, hash: Option<PieceHash>, records: Vec<RedactionRecord>, truncated: Option<String>) {
         let Some(writer) = self.writer.as_mut().filter(|_| self.failed.is_none()) else { return };
-        match writer.end(open) {
+        match writer.end(open, hash) {
             Ok(mut record) => {
                 record.redactions = records.iter().map(|record| record.count).sum();
                 record.truncated = truncated;

@@ -9,6 +9,7 @@ use crate::bundle::archive::read_some;
 use crate::bundle::manifest::{LeftOut, RedactionRecord};
 use crate::bundle::pseudonym::Lines;
 use crate::bundle::redact::Stream;
+use crate::bundle::writer::PieceHash;
 use crate::collect::logs::Discovered;
 use crate::source::{Metadata, SourceKind, SourceRef};
 
@@ -163,7 +164,7 @@ fn copy<W: Write + Send>(
             None => false,
         });
         if let (Some(copied), Some(open)) = (copied, open) {
-            recorder.end(open, copied.records, copied.truncated.or(truncated));
+            recorder.end(open, copied.hash, copied.records, copied.truncated.or(truncated));
         }
         return;
     }
@@ -183,7 +184,7 @@ fn copy<W: Write + Send>(
         drop(full);
         let open = writer.join().ok().flatten();
         if let (Some(copied), Some(open)) = (copied, open) {
-            recorder.end(open, copied.records, copied.truncated.or(truncated));
+            recorder.end(open, copied.hash, copied.records, copied.truncated.or(truncated));
         }
     });
 }
@@ -197,13 +198,19 @@ struct Job<'p> {
 }
 
 struct Copied {
+    hash: PieceHash,
     records: Vec<RedactionRecord>,
     truncated: Option<String>,
 }
 
 impl Job<'_> {
     /// Gives the log away in pieces; none when nobody takes them any more.
-    fn run(mut self, mut give: impl FnMut(Vec<u8>) -> bool) -> Option<Copied> {
+    fn run(mut self, mut take: impl FnMut(Vec<u8>) -> bool) -> Option<Copied> {
+        let mut hash = PieceHash::default();
+        let mut give = |piece: Vec<u8>| {
+            hash.add(&piece);
+            take(piece)
+        };
         let mut truncated = None;
         let mut out = self.packing.writer();
         let mut buffer = vec![0; READ];
@@ -246,7 +253,7 @@ impl Job<'_> {
         if !rest.is_empty() && !give(rest) {
             return None;
         }
-        Some(Copied { records: self.stream.into_records(), truncated })
+        Some(Copied { hash, records: self.stream.into_records(), truncated })
     }
 }
 

@@ -43,6 +43,9 @@ impl Table {
             *self = Table::default();
         }
         // A token, a name, an id: as the apiserver reads them, in a file of any name.
+        if memchr::memchr_iter(b',', line).take(2).count() < 2 {
+            return;
+        }
         let all = self::fields(line, b',');
         if let [(start, end), _, (id, id_end), ..] = all.as_slice()
             && (3..=4).contains(&all.len())
@@ -61,15 +64,16 @@ impl Table {
 
     /// Whether the line is a header by which [`Table::learn`] would learn something.
     pub fn would_learn(mut self, line: &[u8]) -> bool {
-        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_- .,;\t\"\r".contains(byte);
-        if line.iter().all(is_plain) {
-            self.learn(line);
-        }
+        self.learn(line);
         self.is_active()
     }
 
     /// Looks at a line that may be a header: names with commas, one of which is a secret's.
     pub fn learn(&mut self, line: &[u8]) {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_- .,;\t\"\r".contains(byte);
+        if !line.iter().all(is_plain) {
+            return;
+        }
         for separator in [b',', b';', b'\t'] {
             let all = fields(line, separator);
             let name = |(start, end): &(usize, usize)| {

@@ -294,8 +294,15 @@ pub(super) fn find_runs(text: &[u8], policy: super::Policy, depth: usize, places
     places.extend(memchr::memchr_iter(b'.', text).filter(|at| may_be_token(text, *at)));
 }
 
-/// Whether a bootstrap token's dot may stand here.
+/// Whether a bootstrap token's dot may stand here: the ends of its halves first, which seldom fit.
 fn may_be_token(text: &[u8], dot: usize) -> bool {
-    let small = |at: usize| text.get(at).is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    dot >= 6 && small(dot - 6) && small(dot - 1) && small(dot + 1) && small(dot + 16) && small(dot + 8)
+    let small = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_small = |at: usize| text.get(at).is_some_and(small);
+    let all = |from: usize, to: usize| text.get(from..to).is_some_and(|half| half.iter().all(small));
+    dot >= 6
+        && is_small(dot - 6)
+        && is_small(dot + 16)
+        && is_small(dot + 8)
+        && all(dot + 1, dot + 17)
+        && all(dot - 6, dot)
 }

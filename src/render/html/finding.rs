@@ -146,7 +146,7 @@ fn evidence(evidence: &Evidence, words: Words, page: &mut Markup) {
     if let Some(log) = &evidence.log {
         page.raw(" <small>×").text(&log.count.to_string());
         for time in [&log.first, &log.last].into_iter().flatten() {
-            page.raw(" · <time>").text(time).raw("</time>");
+            page.raw(" · <time>").text(&crate::render::text::to_second(time)).raw("</time>");
         }
         if log.ongoing == Some(true) {
             page.raw(" · ").text(words.pick("goes on", "仍在继续"));

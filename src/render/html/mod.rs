@@ -18,6 +18,7 @@ use crate::engine::timeline::Event;
 use crate::facts::topology::map::Topology;
 use crate::render::human::words::Words;
 use crate::render::json::v1::{Finding, Report};
+use crate::render::text::to_second;
 use crate::report::CertificateSummary;
 use markup::Markup;
 
@@ -69,7 +70,7 @@ pub fn render(content: &Content<'_>) -> String {
     report.findings.iter().for_each(|one| finding::render(one, report, words, &mut page));
     page.raw("</section>\n");
     unjudged(report, words, &mut page);
-    page.raw("</main>\n<footer>k8sdoctor ").text(report.tool.version).raw(" · ").text(&report.at);
+    page.raw("</main>\n<footer>k8sdoctor ").text(report.tool.version).raw(" · ").text(&to_second(&report.at));
     page.raw("</footer>\n<script>").raw(SCRIPT).raw("</script>\n</body>\n</html>\n");
     page.into_string()
 }
@@ -128,7 +129,10 @@ fn summary(content: &Content<'_>, words: Words, page: &mut Markup) {
     }
     page.raw("</ul>\n<p>").text(&words.count(report.hosts.len(), "host", "hosts", "台主机")).raw(" · ");
     page.text(&words.count(summary.rules, "rule", "rules", "条规则")).raw(" · ");
-    page.text(words.pick("dates judged as of", "日期判断基准")).raw(" <time>").text(&report.at).raw("</time></p>\n");
+    page.text(words.pick("dates judged as of", "日期判断基准"))
+        .raw(" <time>")
+        .text(&to_second(&report.at))
+        .raw("</time></p>\n");
     if content.hidden > 0 {
         let hidden = words.count(
             content.hidden,
