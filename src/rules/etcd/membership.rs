@@ -113,6 +113,9 @@ fn asked(cluster: &Cluster) -> Option<Membership> {
             let answer = answers.iter().find(|(_, answer)| {
                 of_member(&answer.endpoint) || answer.status.as_ref().is_ok_and(|status| status.member_id == member.id)
             });
+            let name = if member.name.is_empty() { member.id.clone() } else { member.name.clone() };
+            let host = cluster.hosts.iter().find(|host| host.name == name);
+            let runs = host.map(|host| is_running(host, ComponentName::Etcd));
             let (state, reason) = match answer {
                 // A member without a leader answers unhealthy: it runs, and that is what quorum counts.
                 Some((_, answer)) if answer.status.is_ok() || matches!(answer.healthy, Ok(true)) => {
@@ -124,11 +127,11 @@ fn asked(cluster: &Cluster) -> Option<Membership> {
                     Err(unknown) => (MemberState::Down, unknown.why.clone()),
                 },
                 None if member.name.is_empty() => (MemberState::Down, "was added and has never started".to_owned()),
+                None if runs == Some(Some(true)) => (MemberState::Up, "an etcd process runs".to_owned()),
+                None if runs == Some(Some(false)) => (MemberState::Down, "no etcd process".to_owned()),
                 None => (MemberState::Unknown, "no endpoint of it was asked".to_owned()),
             };
-            let name = if member.name.is_empty() { member.id.clone() } else { member.name.clone() };
-            let host = cluster.hosts.iter().find(|host| host.name == name).map(|host| host.name.clone());
-            Member { name, host, state, reason, named_at: None }
+            Member { name, host: host.map(|host| host.name.clone()), state, reason, named_at: None }
         })
         .collect();
     Some(Membership { members, complete: true })

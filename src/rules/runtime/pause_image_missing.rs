@@ -91,6 +91,13 @@ fn compare(
     draft = draft.evidence(Evidence::new(EvidenceKind::Probe, &host.name, Origin::answer(asked.to_owned()), label));
     if !same_name.is_empty() {
         draft = draft.note(format!("there is {}", same_name.join(", "))).value("present", &same_name[0]);
+        // The one that the kubelet names, and protects from being removed, is there: the runtime should start it.
+        let of_kubelet = host
+            .component(ComponentName::Kubelet)
+            .and_then(|kubelet| kubelet.flag_in_file("pod-infra-container-image"));
+        let is_there =
+            |named: &&Sourced<String>| same_name.iter().any(|known| normalized(known) == normalized(&named.value));
+        draft = draft.maybe_value("wanted", of_kubelet.filter(is_there).map(|named| &named.value));
     }
     verdict.fail(draft);
 }
