@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use jiff::{SignedDuration, Timestamp};
-
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
-use crate::facts::log::{LogHit, QUIET};
+use crate::facts::log::LogHit;
 use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind, Severity};
 use crate::rules::support::{in_words, owners};
@@ -18,14 +16,8 @@ use crate::rules::{Context, Refined, not_running};
 const RULE: &str = "host-firewall-blocks-ports";
 const FLAPPING: &str = "etcd-peer-network-unstable";
 
-/// What a packet filter makes of connect(): silence, an ICMP rejection, or a reset in the name of the one that listens.
-const FILTERED: [&str; 3] = ["i/o timeout", "connect: no route to host", REFUSED];
-const REFUSED: &str = "connect: connection refused";
-
-/// Seconds that the listener has to have run for before the first refusal: the clocks of two hosts, and of their logs, differ.
-const RAN_BEFORE: i64 = 30;
-/// Kernel ticks in a second, as every Linux counts them in /proc/PID/stat.
-const TICKS: u64 = 100;
+/// What a packet filter makes of connect(): silence, or an ICMP rejection.
+const FILTERED: [&str; 2] = ["i/o timeout", "connect: no route to host"];
 
 pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     // Who was dialled in vain: the address and how, with the hosts and lines that say so.
@@ -49,11 +41,6 @@ pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         if told.is_empty() || !is_served(host, target) {
             continue;
         }
-        // Who listens refuses nobody, unless it began to listen after that.
-        let is_refused = REFUSED.ends_with(how);
-        if is_refused && !told.iter().all(|(_, hit)| listened_before(context, host, target.port(), hit)) {
-            continue;
-        }
         let clients: BTreeSet<&str> = told.iter().map(|(client, _)| client.name.as_str()).collect();
         let clients: Vec<String> = clients.into_iter().map(str::to_owned).collect();
         let mut draft = Draft::new()
@@ -71,41 +58,6 @@ pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         }
         verdict.fail(draft);
     }
-}
-
-/// Whether the process that listens had run for long when this message first came.
-fn listened_before(context: &Context<'_>, host: &Host, port: u16, hit: &LogHit) -> bool {
-    let time = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok();
-    let started = || {
-        let listeners = host.network.as_ref().ok()?.listeners.as_ref().ok()?;
-        let of_port = listeners.iter().filter(|listener| listener.port == port);
-        // Another program that has taken the port is another rule's matter.
-        let is_component = |pid: &u32| host.components.iter().any(|component| component.pid == Some(*pid));
-        let pid = of_port.filter_map(|listener| Some(listener.process.as_ref()?.pid)).find(is_component)?;
-        let processes = host.system.processes.as_ref().ok()?;
-        let ticks = processes.iter().find(|process| process.pid == pid)?.started_ticks?;
-        let age = host.system.uptime_seconds.as_ref().ok()?.checked_sub(ticks / TICKS)?;
-        // The hosts were looked at after the last line of their logs, at most a little later.
-        let logs = context.cluster.hosts.iter().map(|host| &host.logs);
-        let ends =
-            logs.flat_map(|logs| logs.scanned.iter().filter_map(|log| time(&log.last)).max().max(logs.looked_at));
-        ends.max()?.checked_sub(SignedDuration::from_secs(i64::try_from(age).ok()?)).ok()
-    };
-    let (Some(started), Some(first)) = (started(), series_began(hit)) else { return false };
-    first - started.as_second() > RAN_BEFORE
-}
-
-/// When the refusals that go on began, in seconds since the epoch: members refuse each other while a cluster is set up, too.
-fn series_began(hit: &LogHit) -> Option<i64> {
-    let mut seconds = hit.seconds.iter().rev();
-    let mut began = *seconds.next()?;
-    for second in seconds {
-        if began - second > QUIET {
-            break;
-        }
-        began = *second;
-    }
-    Some(began)
 }
 
 fn is_dial(hit: &LogHit) -> bool {
@@ -159,8 +111,7 @@ mod tests {
             ("dial tcp 10.0.0.2:2380: i/o timeout\"}", Some(("10.0.0.2:2380", "i/o timeout"))),
             ("dial tcp 10.0.0.2:2380: connect: no route to host", Some(("10.0.0.2:2380", "no route to host"))),
             ("dial tcp [2001:db8::1]:6443: i/o timeout", Some(("[2001:db8::1]:6443", "i/o timeout"))),
-            ("dial tcp 10.0.0.2:2380: connect: connection refused", Some(("10.0.0.2:2380", "connection refused"))),
-            ("dial tcp 10.0.0.2:2380: connect: network is unreachable", None),
+            ("dial tcp 10.0.0.2:2380: connect: connection refused", None),
             ("dial tcp: lookup m2 on 10.0.0.1:53: no such host", None),
             ("read tcp 10.0.0.1:41000->10.0.0.2:2380: i/o timeout", None),
             ("dial tcp 10.0.0.2", None),
