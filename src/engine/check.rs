@@ -84,7 +84,8 @@ pub fn check(cards: &CardSet, known: &BTreeSet<String>) -> Vec<CardError> {
                 }
             };
             // An example may hold several lines.
-            let matches = |text: &str| text.lines().any(|line| !scanner.match_line(line.as_bytes()).is_empty());
+            let is_known = |text: &str| !scanner.match_line(text.as_bytes()).is_empty();
+            let matches = |text: &str| text.lines().any(is_known) || is_known(text);
             for example in rule.examples.iter().filter(|example| !matches(example)) {
                 wrong(&place, format!("pattern {index} does not match its example: {example}"));
             }
