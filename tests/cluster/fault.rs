@@ -20,7 +20,7 @@ pub struct Fault {
     pub rule: String,
     /// Where the fault is, and where it has to be found.
     pub host: String,
-    /// Hosts that the finding may name instead of, or before, `host` in the check of all together.
+    /// Hosts that the finding may name instead of, or before, `host`: others, in the check of all together, and its new name.
     #[serde(default)]
     pub named: Vec<String>,
     /// A script of bash that breaks it, as root on `host`.

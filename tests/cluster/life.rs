@@ -80,7 +80,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut 
         let report = report?;
         if name == host.name {
             row.seconds_of_check = Some(report.seconds);
-            match first(cluster, fault, &report, true) {
+            match first(cluster, fault, &report) {
                 Ok(_) => {
                     row.first_live = true;
                     // One fault may be two findings of one rule: both timeouts of a load balancer.
@@ -102,7 +102,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut 
         }
     }
     let report = doctor::by_bundles(cluster, since)?;
-    match first(cluster, fault, &report, false) {
+    match first(cluster, fault, &report) {
         Ok(finding) => {
             row.first_in_bundles = true;
             let beneath = report.consequences(finding);
@@ -118,11 +118,11 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut 
 }
 
 /// The first root, when it is the fault on the right host.
-fn first<'a>(cluster: &'a Cluster, fault: &Fault, report: &'a Report, live: bool) -> Result<&'a Finding> {
+fn first<'a>(cluster: &'a Cluster, fault: &Fault, report: &'a Report) -> Result<&'a Finding> {
     let first = report.roots(cluster).next().context("nothing was found")?;
     ensure!(first.rule == fault.rule, "first is {}", first.line());
     let on = first.hosts.first().map(String::as_str).unwrap_or_default();
-    let right = on == fault.host || (!live && fault.named.iter().any(|name| name == on));
+    let right = on == fault.host || fault.named.iter().any(|name| name == on);
     ensure!(right, "it is said of {on}: {}", first.line());
     Ok(first)
 }

@@ -6,6 +6,7 @@ use crate::facts::component::ComponentName;
 use crate::facts::probe::{ConnectOutcome, NodeAnswer};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Evidence, EvidenceKind};
+use crate::rules::support::at_least;
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -31,6 +32,8 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         (Some(at), Some(heard)) => at.duration_since(heard).as_secs() <= HEARD_OF,
         _ => true,
     };
+    // Before 1.14 nodes had none.
+    let has_leases = apiserver.version.as_ref().is_none_or(|version| at_least(&version.value, 1, 14));
     for node in nodes.iter().filter(|node| node.is_ready() && is_heard_of(node)) {
         let address = node.addresses.iter().find(|(kind, _)| kind == "InternalIP").map(|(_, address)| address);
         let (Some(address), Some(port)) = (address, node.kubelet_port) else { continue };
@@ -58,6 +61,11 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                 continue;
             }
         };
+        if node.heard.is_none() && has_leases {
+            let what = format!("whether the kubelet of node {} still reports", node.name);
+            verdict.unknown(Unknown::new(what, "its lease was not told").with_remedy("allow more time: --timeout 10s"));
+            continue;
+        }
         let origin = Origin::answer(format!("dialling {target}"));
         verdict.fail(
             Draft::new()

@@ -173,7 +173,7 @@ fn kubelets() {
         ("", ready("w1", "10.0.0.9"), TimedOut, 300, "unknown"),
         // Ready is what its kubelet last said; it says nothing any more.
         ("", NodeAnswer { heard: at(20), ..ready("w1", "10.0.0.9") }, Refused, 2, "passes"),
-        ("", NodeAnswer { heard: None, ..ready("w1", "10.0.0.9") }, Refused, 2, "fails"),
+        ("", NodeAnswer { heard: None, ..ready("w1", "10.0.0.9") }, Refused, 2, "unknown"),
         // Another finding says that the node is gone.
         ("", gone(), TimedOut, 2000, "passes"),
         ("--egress-selector-config-file=/etc/egress.yaml", ready("w1", "10.0.0.9"), TimedOut, 2000, "na"),
