@@ -149,7 +149,7 @@ fn hostile() -> (Report, Topology) {
             ongoing: Some(true),
             restarted: [(text(), 1)].into(),
             seconds: [3].into(),
-            lines: vec![LogLine { path: text(), line: 1, text: text() }],
+            lines: vec![LogLine { path: text(), line: 1, text: text(), matter: 0..0 }],
         }),
     };
     let finding = Finding {
@@ -284,7 +284,7 @@ fn nothing_of_a_hosts_text_runs() {
         first: stamp(1_767_225_600),
         last: stamp(1_767_225_700),
         count: 2,
-        line: LogLine { path: HOSTILE.to_owned(), line: 1, text: HOSTILE.to_owned() },
+        line: LogLine { path: HOSTILE.to_owned(), line: 1, text: HOSTILE.to_owned(), matter: 0..0 },
     };
     let message = EventKind::Message {
         rule: HOSTILE.to_owned(),

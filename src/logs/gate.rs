@@ -165,7 +165,7 @@ mod tests {
             let mut memory = gate.memory();
             let piece = String::from_utf8(literal.bytes).unwrap();
             for (at, _) in text.to_ascii_lowercase().match_indices(&piece) {
-                let exact = literal.exact.as_deref().filter(|exact| text[at..].as_bytes().starts_with(exact));
+                let exact = literal.exact.as_deref().filter(|exact| text.as_bytes()[at..].starts_with(exact));
                 let place = Place { literal: index as u32, exact, at, before: literal.at.unwrap().into() };
                 let told = gate.tell(&mut memory, text.as_bytes(), place);
                 // What it remembers changes nothing.

@@ -34,7 +34,7 @@ pub(crate) fn copy_of(path: &str) -> Option<String> {
 
 pub(crate) enum FeedState<'a> {
     Waiting(Option<Open<'a>>),
-    Open(Feed),
+    Open(Box<Feed>),
     Failed(String),
 }
 
@@ -114,7 +114,7 @@ impl Shared<'_, '_> {
                         None => Err(io::Error::other("not read")),
                     };
                     *state = match opened {
-                        Ok(log) => FeedState::Open(Feed::new(log, self.clock(job), self.options.limit)),
+                        Ok(log) => FeedState::Open(Box::new(Feed::new(log, self.clock(job), self.options.limit))),
                         Err(error) => FeedState::Failed(error.to_string()),
                     };
                 }

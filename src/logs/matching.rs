@@ -396,10 +396,11 @@ fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -
             parts += 1;
         }
     }
-    if !is_cri && !bounds.is_piece {
-        if let Some(status) = status::of_unit(text, bounds.from, bounds.to) {
-            return (status.into(), bounds.from);
-        }
+    if !is_cri
+        && !bounds.is_piece
+        && let Some(status) = status::of_unit(text, bounds.from, bounds.to)
+    {
+        return (status.into(), bounds.from);
     }
     let line = text[from..to].strip_suffix(b"\r").unwrap_or(&text[from..to]);
     (if parts > 1 { cri::join(line).into() } else { line.into() }, from)

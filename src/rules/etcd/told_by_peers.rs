@@ -93,7 +93,9 @@ mod tests {
 
     #[test]
     fn the_one_that_all_others_mean() {
-        let table: [(&str, &[&[&str]], Option<&str>); 7] = [
+        /// Why, which members each host's messages mean, and who is suspected.
+        type Row<'a> = (&'a str, &'a [&'a [&'a str]], Option<&'a str>);
+        let table: [Row<'_>; 7] = [
             ("it complains of both", &[&["c"], &["c"], &["a", "b"]], Some("m3")),
             ("it says nothing", &[&["c"], &[], &["c"]], Some("m2")),
             ("one alone complains", &[&["c"], &[], &[]], None),
