@@ -72,8 +72,7 @@ fn complaints(folder: &Path) -> Vec<String> {
         for secrets in [true, false].into_iter().take(if number == 0 { 2 } else { 1 }) {
             let bundles: Vec<String> = trees
                 .iter()
-                .enumerate()
-                .map(|(index, tree)| bundle(tree, &directory.path().join(format!("{index}.tar.zst")), secrets))
+                .map(|tree| bundle(tree, &directory.path().join(format!("{}.tar.zst", name(Path::new(tree)))), secrets))
                 .collect();
             let found = verdict(&checker, &options(bundles, only));
             let what = if secrets { "redacted" } else { "with its secrets" };

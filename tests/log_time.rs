@@ -7,18 +7,22 @@ use std::path::Path;
 
 use assert_cmd::Command;
 
-const FIRST: &str = "Nov 21 17:59:00 m1 dockerd[9]: failed to start daemon: unable to add return rule in DOCKER-ISOLATION-STAGE-1 chain\n";
+const MATTER: &str = "Nov 21 18:00:00 m1 dockerd[9]: failed to start daemon: unable to add return rule in DOCKER-ISOLATION-STAGE-1 chain\n";
 const RULE: &str = "docker-iptables-failed";
-/// Of which the parts that are read at a time are a quarter.
-const LENGTH: u64 = 256 << 20;
+const LINE: &str = "Nov 21 18:00:00 m1 systemd[1]: Started Session 1 of User root.\n";
+/// More than the part that is read at a time, 64 MiB.
+const LENGTH: usize = 65 << 20;
 
-/// A host with a long log that begins with what matters; the rest takes no room.
+/// A host with a long log, in which what matters stands near the end of the part that is read last.
 fn host(folder: &Path) {
     let log = folder.join("var/log");
     std::fs::create_dir_all(&log).expect("a folder");
     let mut file = std::fs::File::create(log.join("messages")).expect("a log");
-    file.write_all(FIRST.as_bytes()).expect("a log");
-    file.set_len(LENGTH).expect("a log");
+    let lines = LENGTH / LINE.len();
+    let before = lines / 10 * 9;
+    file.write_all(LINE.repeat(before).as_bytes()).expect("a log");
+    file.write_all(MATTER.as_bytes()).expect("a log");
+    file.write_all(LINE.repeat(lines - before).as_bytes()).expect("a log");
 }
 
 fn check(folder: &Path, timeout: &str) -> serde_json::Value {

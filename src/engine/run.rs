@@ -286,22 +286,29 @@ fn make_names_distinct(hosts: &mut [Host], labels: &[String]) {
     for host in hosts.iter() {
         *seen.entry(host.name.clone()).or_default() += 1;
     }
-    // Folders called like hosts tell them apart best.
-    let folders: BTreeSet<&str> = labels.iter().map(|label| host::last_part(label)).collect();
+    // Folders and archives called like hosts tell them apart best.
+    let folders: BTreeSet<&str> = labels.iter().map(|label| called(label)).collect();
     let are_names = folders.len() == hosts.len()
         && folders.iter().all(|folder| host::is_host_name(folder) && !folder.contains('.'))
-        && hosts.iter().zip(labels).all(|(host, label)| {
-            seen.get(&host.name).is_some_and(|count| *count > 1) || host.name == host::last_part(label)
-        });
+        && hosts
+            .iter()
+            .zip(labels)
+            .all(|(host, label)| seen.get(&host.name).is_some_and(|count| *count > 1) || host.name == called(label));
     for (host, label) in hosts.iter_mut().zip(labels) {
         if seen.get(&host.name).is_some_and(|count| *count > 1) {
             let name = match are_names {
-                true => host::last_part(label).to_owned(),
+                true => called(label).to_owned(),
                 false => format!("{} ({label})", host.name),
             };
             rename(host, &name);
         }
     }
+}
+
+/// What a folder or an archive is called, without what an archive's name ends with.
+fn called(label: &str) -> &str {
+    let last = host::last_part(label);
+    last.find(".tar.").or_else(|| last.find(".zip")).or_else(|| last.find(".tgz")).map_or(last, |end| &last[..end])
 }
 
 fn rename(host: &mut Host, name: &str) {

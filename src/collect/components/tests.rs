@@ -268,7 +268,7 @@ fn the_kubelets_file_stands_beneath_its_flags() {
     let mut host = Host::of(MemorySource::new("w1").file("/etc/systemd/system/kubelet.service", unit));
     let none = Files::new(Arc::new(MemorySource::new("w1")));
     assert_eq!(kubelet_paths(&none, &host.units, &host.processes).configuration, "/k.yaml");
-    assert_eq!(kubelet_paths(&none, &[], &host.processes).configuration, "/var/lib/kubelet/config.yaml");
+    assert_eq!(kubelet_paths(&none, &[], &host.processes).configuration, "");
     // Before 1.8 it named static pods.
     let old = Files::new(Arc::new(MemorySource::new("w1").file("/k.yaml/etcd.yaml", "")));
     let paths = kubelet_paths(&old, &host.units, &host.processes);

@@ -10,6 +10,8 @@ use crate::source::ReadSeek;
 const BLOCK: usize = 256 << 10;
 /// Blocks that are read ahead.
 const BLOCKS: usize = 4;
+/// Bytes that are read at least where a file is read here and there: asking for them takes longer than reading them.
+const PIECE: usize = 64 << 10;
 
 /// A stream that is read by a thread of its own, a few blocks ahead, and whose next block is not waited for forever.
 pub struct PatientReader {
@@ -99,6 +101,9 @@ pub(super) struct PatientSeek {
     answers: Receiver<io::Result<Vec<u8>>>,
     at: u64,
     length: u64,
+    /// What was read last, and where it begins.
+    piece: Vec<u8>,
+    begins: u64,
     is_late: bool,
     patience: Duration,
     late: Box<dyn Fn() + Send>,
@@ -123,7 +128,14 @@ impl PatientSeek {
         let work =
             move || questions.into_iter().take_while(|question| tell.send(answer(*question)).is_ok()).for_each(drop);
         std::thread::Builder::new().name("read".to_owned()).spawn(work)?;
-        Ok(PatientSeek { wanted, answers, at: 0, length, is_late: false, patience, late: Box::new(late) })
+        let (piece, late) = (Vec::new(), Box::new(late));
+        Ok(PatientSeek { wanted, answers, at: 0, length, piece, begins: 0, is_late: false, patience, late })
+    }
+
+    /// Bytes of the last piece, from where the reader is on.
+    fn at_hand(&self) -> &[u8] {
+        let skip = self.at.checked_sub(self.begins).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| self.piece.get(skip..)).unwrap_or_default()
     }
 }
 
@@ -131,10 +143,17 @@ impl Read for PatientSeek {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let broken = || io::Error::other("reading broke off");
         if !self.is_late {
-            self.wanted.send((self.at, into.len())).map_err(|_| broken())?;
+            let mut at_hand = self.at_hand();
+            if !at_hand.is_empty() {
+                let count = at_hand.read(into)?;
+                self.at += count as u64;
+                return Ok(count);
+            }
+            self.wanted.send((self.at, into.len().max(PIECE))).map_err(|_| broken())?;
             match self.answers.recv_timeout(self.patience) {
                 Ok(bytes) => {
-                    let count = bytes?.as_slice().read(into)?;
+                    (self.piece, self.begins) = (bytes?, self.at);
+                    let count = self.piece.as_slice().read(into)?;
                     self.at += count as u64;
                     return Ok(count);
                 }
@@ -173,7 +192,8 @@ mod tests {
                 while self.0.position() >= 8 {
                     std::thread::park();
                 }
-                self.0.read(into)
+                let count = into.len().min(2);
+                self.0.read(&mut into[..count])
             }
         }
         impl Seek for Stops {
