@@ -128,7 +128,7 @@ pub struct LogEvent<'e> {
 
 #[derive(Debug, Clone, Copy)]
 pub enum EventKind<'e> {
-    /// A pattern, by its place among those given to [`Scanner::new`], and what it captured.
+    /// A pattern, by its place among those given to [`Scanner::new`](super::Scanner::new), and what it captured.
     Message { index: u32, pattern: &'e LogPattern, captures: &'e Arc<BTreeMap<String, String>> },
     /// A program started.
     Start,
