@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use crate::engine::verdict::Draft;
+use super::not_running;
+use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::address::Url;
 use crate::facts::component::{Component, ComponentName};
@@ -38,6 +39,44 @@ pub fn reach(host: &Host, url: &Url) -> Option<Reach> {
         ConnectOutcome::NotResolved(why) => Reach::Unknown(Unknown::new(&answer.target, why.clone())),
         ConnectOutcome::Connected => spoken(host, &answer.target),
     })
+}
+
+/// Judges endpoints of which a client needs one that answers: it goes on with that. `add` puts what the rule knows beside the
+/// first that failed.
+pub fn judge_any<'a>(
+    host: &Host,
+    edges: impl Iterator<Item = &'a Edge>,
+    verdict: &mut Verdict,
+    add: impl FnOnce(Draft, &Edge, &Url, &str) -> Draft,
+) {
+    let mut failed = Vec::new();
+    let mut unknown = None;
+    let mut answers = false;
+    for edge in edges {
+        let Some(url) = edge.parsed() else { continue };
+        match reach(host, &url) {
+            Some(Reach::Fails(reason)) => failed.push((edge, url, reason)),
+            Some(Reach::Answers) => answers = true,
+            Some(Reach::Unknown(why)) => unknown = Some(why),
+            None => {}
+        }
+    }
+    let Some((edge, url, reason)) = failed.first().filter(|_| !answers && unknown.is_none()) else {
+        match unknown {
+            _ if answers => verdict.pass(),
+            Some(unknown) => verdict.unknown(unknown),
+            None => {}
+        }
+        return;
+    };
+    if let Some(unknown) = not_running::just_booted(host) {
+        return verdict.unknown(unknown);
+    }
+    let mut finding = add(draft(host, edge, url, reason), edge, url, reason);
+    for (edge, _, reason) in failed.iter().skip(1) {
+        finding = finding.at(&host.name, &edge.url.origin, format!("{}: {reason}", edge.url.value));
+    }
+    verdict.fail(finding);
 }
 
 fn silence(host: &Host, target: &str, reason: String) -> Reach {

@@ -1,28 +1,16 @@
 //! A kube-apiserver that takes connections on 127.0.0.1:6443 alone.
 
-use crate::harness::{Options, Process, Sandbox, eventually};
+use crate::harness::{Options, Process, Sandbox, apiserver_manifest, eventually};
 
 const RULE: &str = "apiserver-loopback-only";
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
-const TEXT: &str = "\
-apiVersion: v1
-kind: Pod
-metadata:
-  name: kube-apiserver
-  namespace: kube-system
-spec:
-  hostNetwork: true
-  containers:
-  - name: kube-apiserver
-    image: registry.k8s.io/kube-apiserver:v1.28.3
-    command:
-    - kube-apiserver
-    - --advertise-address=10.0.0.11
-    - --bind-address=127.0.0.1
-    - --secure-port=6443
-    - --etcd-servers=http://127.0.0.1:2379
-";
+const FLAGS: &[&str] = &[
+    "--advertise-address=10.0.0.11",
+    "--bind-address=127.0.0.1",
+    "--secure-port=6443",
+    "--etcd-servers=http://127.0.0.1:2379",
+];
 
 /// A program with the apiserver's name, and its flags as the manifest has them, that listens where --bind-address says.
 fn start(host: &Sandbox) -> Process {
@@ -47,13 +35,13 @@ fn start(host: &Sandbox) -> Process {
 #[test]
 fn a_listener_on_loopback_alone_is_found_and_mended() {
     let Some(host) = Sandbox::start(Options { needs: &["perl", "ss"], ..Options::default() }) else { return };
-    host.write(MANIFEST, TEXT);
+    host.write(MANIFEST, apiserver_manifest(FLAGS));
     let mut apiserver = start(&host);
 
     let report = host.check(&["--only", RULE]);
     let finding = report.only(RULE);
     finding.says(&["m1", "127.0.0.1"]);
-    finding.points_at(MANIFEST, TEXT, "127.0.0.1");
+    finding.points_at(MANIFEST, &apiserver_manifest(FLAGS), "127.0.0.1");
     assert!(report.human().contains("listens on 127.0.0.1:6443"), "the socket is not said:\n{}", report.human());
 
     host.apply(&finding.fix());
@@ -66,10 +54,10 @@ fn a_listener_on_loopback_alone_is_found_and_mended() {
 #[test]
 fn a_listener_on_loopback_alone_is_found_without_configuration() {
     let Some(host) = Sandbox::start(Options { needs: &["perl", "ss"], ..Options::default() }) else { return };
-    host.write(MANIFEST, TEXT);
+    host.write(MANIFEST, apiserver_manifest(FLAGS));
     let _apiserver = start(&host);
     // What runs is older than the file: the file is right already.
-    host.write(MANIFEST, TEXT.replace("    - --bind-address=127.0.0.1\n", ""));
+    host.write(MANIFEST, apiserver_manifest(FLAGS).replace("    - --bind-address=127.0.0.1\n", ""));
     let report = host.check(&["--only", RULE]);
     let finding = report.only(RULE);
     assert!(finding.title().contains("loopback") || finding.title().contains("127.0.0.1"), "{}", report.human());

@@ -1,7 +1,7 @@
 //! haproxy and keepalived, in namespaces: a backend without a server, a proxy with nobody behind it, an address that no host
 //! has.
 
-use crate::harness::{Options, Process, Sandbox, eventually};
+use crate::harness::{Options, Process, Sandbox, apiserver_manifest, eventually};
 
 const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
 
@@ -97,22 +97,7 @@ fn a_proxy_whose_backends_are_dead() {
     assert!(report.of_rule(BACKEND).is_empty() && report.code == 0, "{}", report.human());
 }
 
-const MANIFEST: &str = "\
-apiVersion: v1
-kind: Pod
-metadata:
-  name: kube-apiserver
-  namespace: kube-system
-spec:
-  hostNetwork: true
-  containers:
-  - name: kube-apiserver
-    image: registry.k8s.io/kube-apiserver:v1.28.3
-    command:
-    - kube-apiserver
-    - --secure-port=6443
-    - --advertise-address=10.0.0.11
-";
+const FLAGS: &[&str] = &["--secure-port=6443", "--advertise-address=10.0.0.11"];
 
 const ELSEWHERE: &str = "\
 defaults
@@ -148,7 +133,7 @@ fn a_backend_at_another_port(host: &Sandbox, file: &str, text: &str, proxy: &str
     const RULE: &str = "lb-backend-missing";
     past_its_boot(host);
     host.write(file, text);
-    host.write("/etc/kubernetes/manifests/kube-apiserver.yaml", MANIFEST);
+    host.write("/etc/kubernetes/manifests/kube-apiserver.yaml", apiserver_manifest(FLAGS));
     host.write(KUBECONFIG, kubeconfig("https://10.0.0.11:8443"));
     host.sh(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /root/key -out /root/certificate \

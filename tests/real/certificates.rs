@@ -1,31 +1,19 @@
 //! A server certificate that lacks the load balancer's address, on disk and as it is served.
 
-use crate::harness::{Options, Process, Sandbox, eventually};
+use crate::harness::{Options, Process, Sandbox, apiserver_manifest, eventually};
 
 const RULE: &str = "pki-san-missing";
 const PKI: &str = "/etc/kubernetes/ssl";
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 /// By hand, not with kubeadm: its own folder, so that the printed fix is OpenSSL's.
-const APISERVER: &str = "\
-apiVersion: v1
-kind: Pod
-metadata:
-  name: kube-apiserver
-  namespace: kube-system
-spec:
-  hostNetwork: true
-  containers:
-  - name: kube-apiserver
-    image: registry.k8s.io/kube-apiserver:v1.28.3
-    command:
-    - kube-apiserver
-    - --advertise-address=10.0.0.11
-    - --client-ca-file=/etc/kubernetes/ssl/ca.crt
-    - --tls-cert-file=/etc/kubernetes/ssl/apiserver.crt
-    - --tls-private-key-file=/etc/kubernetes/ssl/apiserver.key
-    - --etcd-servers=http://127.0.0.1:2379
-";
+const FLAGS: &[&str] = &[
+    "--advertise-address=10.0.0.11",
+    "--client-ca-file=/etc/kubernetes/ssl/ca.crt",
+    "--tls-cert-file=/etc/kubernetes/ssl/apiserver.crt",
+    "--tls-private-key-file=/etc/kubernetes/ssl/apiserver.key",
+    "--etcd-servers=http://127.0.0.1:2379",
+];
 
 /// The load balancer's address is on the host too, as a virtual address of keepalived is on the master that has it.
 const BALANCER: &str = "10.0.0.88";
@@ -65,7 +53,7 @@ fn found_on_disk_and_as_served_and_mended() {
         printf 'subjectAltName=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:m1,IP:10.0.0.11,IP:10.96.0.1,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' > /tmp/ext
         openssl x509 -req -in /tmp/csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile /tmp/ext -out apiserver.crt"#
     ));
-    host.write(MANIFEST, APISERVER);
+    host.write(MANIFEST, apiserver_manifest(FLAGS));
     host.write("/etc/kubernetes/kubelet.conf", kubeconfig(&host));
     let mut server = serve(&host);
 

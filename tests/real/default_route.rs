@@ -1,30 +1,15 @@
 //! A network namespace without a default route, and an apiserver that has to find out its address by it.
 
-use crate::harness::{Options, Sandbox};
+use crate::harness::{Options, Sandbox, apiserver_manifest};
 
 const RULE: &str = "host-no-default-route";
 const PATH: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
-const MANIFEST: &str = "\
-apiVersion: v1
-kind: Pod
-metadata:
-  name: kube-apiserver
-  namespace: kube-system
-spec:
-  hostNetwork: true
-  containers:
-  - name: kube-apiserver
-    image: registry.k8s.io/kube-apiserver:v1.28.3
-    command:
-    - kube-apiserver
-    - --secure-port=6443
-    - --etcd-servers=http://127.0.0.1:2379
-";
+const FLAGS: &[&str] = &["--secure-port=6443", "--etcd-servers=http://127.0.0.1:2379"];
 
 fn host_without_route() -> Option<Sandbox> {
     let host = Sandbox::start(Options { gateway: None, ..Options::default() })?;
-    host.write(PATH, MANIFEST);
+    host.write(PATH, apiserver_manifest(FLAGS));
     assert!(!host.sh("ip route").contains("default"));
     Some(host)
 }
@@ -54,7 +39,8 @@ fn found_and_mended_by_a_route() {
 #[test]
 fn an_address_that_is_given_needs_no_route() {
     let Some(host) = host_without_route() else { return };
-    let manifest = MANIFEST.replace("    - --secure-port", "    - --advertise-address=10.0.0.11\n    - --secure-port");
+    let manifest = apiserver_manifest(FLAGS)
+        .replace("    - --secure-port", "    - --advertise-address=10.0.0.11\n    - --secure-port");
     host.write(PATH, manifest);
     host.check(&["--only", RULE]).silent(RULE);
 }

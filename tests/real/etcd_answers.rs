@@ -1,7 +1,7 @@
 //! What members of etcd answer: no space, another cluster, no TLS, a certificate refused.
 
 use crate::harness::cfssl::Authority;
-use crate::harness::{Options, Process, Sandbox, eventually};
+use crate::harness::{Options, Process, Sandbox, apiserver_manifest, eventually};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 const PKI: &str = "/etc/etcd/ssl";
@@ -11,12 +11,7 @@ fn sandbox(addresses: &'static [&'static str], needs: &'static [&'static str]) -
 }
 
 fn apiserver(flags: &[&str]) -> String {
-    let flags: String = flags.iter().map(|flag| format!("    - {flag}\n")).collect();
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: kube-apiserver\n  namespace: kube-system\nspec:\n  hostNetwork: true\n  \
-         containers:\n  - name: kube-apiserver\n    image: registry.k8s.io/kube-apiserver:v1.28.3\n    command:\n    \
-         - kube-apiserver\n    - --advertise-address=10.0.0.11\n{flags}"
-    )
+    apiserver_manifest(&[&["--advertise-address=10.0.0.11"], flags].concat())
 }
 
 /// A cluster of one member at an address, which talks to its peers on a port of its own.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::cfssl::Authority;
-use crate::harness::{Options, Process, Sandbox, eventually};
+use crate::harness::{Options, Process, Sandbox, apiserver_manifest, eventually};
 
 const LOST: &str = "etcd-quorum-lost";
 const FRAGILE: &str = "etcd-quorum-fragile";
@@ -13,25 +13,13 @@ const PKI: &str = "/etc/kubernetes/pki/etcd";
 const MEMBERS: [(&str, &str); 3] =
     [("master-100", "10.0.0.100"), ("master-101", "10.0.0.101"), ("master-102", "10.0.0.102")];
 
-const APISERVER: &str = "\
-apiVersion: v1
-kind: Pod
-metadata:
-  name: kube-apiserver
-  namespace: kube-system
-spec:
-  hostNetwork: true
-  containers:
-  - name: kube-apiserver
-    image: registry.k8s.io/kube-apiserver:v1.28.3
-    command:
-    - kube-apiserver
-    - --advertise-address=10.0.0.100
-    - --etcd-servers=https://10.0.0.100:2379,https://10.0.0.101:2379,https://10.0.0.102:2379
-    - --etcd-cafile=/etc/kubernetes/pki/etcd/ca.pem
-    - --etcd-certfile=/etc/kubernetes/pki/etcd/client.pem
-    - --etcd-keyfile=/etc/kubernetes/pki/etcd/client-key.pem
-";
+const FLAGS: &[&str] = &[
+    "--advertise-address=10.0.0.100",
+    "--etcd-servers=https://10.0.0.100:2379,https://10.0.0.101:2379,https://10.0.0.102:2379",
+    "--etcd-cafile=/etc/kubernetes/pki/etcd/ca.pem",
+    "--etcd-certfile=/etc/kubernetes/pki/etcd/client.pem",
+    "--etcd-keyfile=/etc/kubernetes/pki/etcd/client-key.pem",
+];
 
 /// All members share the sandbox, each with an address of its own.
 fn start(host: &Sandbox, (name, address): (&str, &str)) -> Process {
@@ -84,7 +72,7 @@ fn from_three_members_to_one_and_back() {
         let addresses = MEMBERS.map(|(_, address)| address);
         authority.issue(&format!("{name}-peer"), "peer", name, &[&[name], &addresses[..]].concat());
     }
-    host.write(MANIFEST, APISERVER);
+    host.write(MANIFEST, apiserver_manifest(FLAGS));
     let [first, second, third] = MEMBERS;
     let _first = start(&host, first);
     let mut running_second = start(&host, second);

@@ -7,7 +7,7 @@ use crate::facts::component::ComponentName;
 use crate::facts::log::{LogHit, QUIET};
 use crate::facts::topology::{Edge, Service, edges};
 use crate::rules::reach::{self, Reach};
-use crate::rules::{Context, Detector, Judge, Refined, not_running};
+use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "apiserver-etcd-unreachable", judge: Judge::Host(judge), refine: Some(refine) };
@@ -18,33 +18,9 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     }
     let edges = edges(context.cluster);
     let of_apiserver = |edge: &&Edge| is_apiservers(edge, host);
-    let mut failed = Vec::new();
-    let mut unknown = None;
-    let mut answers = false;
-    for edge in edges.iter().filter(of_apiserver) {
-        let Some(url) = edge.parsed() else { continue };
-        match reach::reach(host, &url) {
-            Some(Reach::Fails(reason)) => failed.push((edge, url, reason)),
-            Some(Reach::Answers) => answers = true,
-            Some(Reach::Unknown(why)) => unknown = Some(why),
-            None => {}
-        }
-    }
-    match (failed.first(), unknown) {
-        _ if answers => verdict.pass(),
-        (_, Some(unknown)) => verdict.unknown(unknown),
-        (Some((edge, url, reason)), None) => match not_running::just_booted(host) {
-            Some(unknown) => verdict.unknown(unknown),
-            None => {
-                let mut draft = reach::draft(host, edge, url, reason).subject(ComponentName::KubeApiserver.name());
-                for (edge, _, reason) in failed.iter().skip(1) {
-                    draft = draft.at(&host.name, &edge.url.origin, format!("{}: {reason}", edge.url.value));
-                }
-                verdict.fail(draft);
-            }
-        },
-        (None, None) => {}
-    }
+    reach::judge_any(host, edges.iter().filter(of_apiserver), verdict, |draft, _, _, _| {
+        draft.subject(ComponentName::KubeApiserver.name())
+    });
 }
 
 fn is_apiservers(edge: &Edge, host: &Host) -> bool {

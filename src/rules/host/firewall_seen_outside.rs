@@ -22,13 +22,11 @@ const FILTERED: [&str; 2] = ["i/o timeout", "connect: no route to host"];
 pub(super) fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     // Who was dialled in vain: the address and how, with the hosts and lines that say so.
     let mut dialled: BTreeMap<(SocketAddr, &'static str), Vec<(&Host, &LogHit)>> = BTreeMap::new();
-    for client in &context.cluster.hosts {
+    let is_flapping = |host: &Host| host.logs.hits.iter().any(|hit| hit.rule == FLAPPING && hit.ongoing != Some(false));
+    // A filter that drops packets lets no connection come about: flapping ones come and go.
+    for client in context.cluster.hosts.iter().filter(|host| !is_flapping(host)) {
         for hit in client.logs.hits.iter().filter(|hit| is_dial(hit)) {
             let Some(line) = hit.lines.last().filter(|_| hit.ongoing != Some(false)) else { continue };
-            // A filter that drops packets lets no connection come about: these come and go.
-            if client.logs.hits.iter().any(|hit| hit.rule == FLAPPING && hit.ongoing != Some(false)) {
-                continue;
-            }
             // What a host says to itself passes no other host's filter.
             if let Some(failed) = failed_dial(&line.text).filter(|(target, _)| !target.ip().is_loopback()) {
                 dialled.entry(failed).or_default().push((client, hit));

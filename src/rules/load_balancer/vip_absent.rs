@@ -35,7 +35,13 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 /// keepalived ends, or keeps silent, where an instance is told an interface that the host does not have.
 fn judge_interfaces(host: &Host, verdict: &mut Verdict) {
     let Ok(Some(keepalived)) = &host.load_balancers.keepalived else { return };
-    let Ok(network) = &host.network else { return };
+    let network = match &host.network {
+        Ok(network) => network,
+        Err(unknown) if keepalived.instances.iter().any(|instance| instance.interface.is_some()) => {
+            return verdict.unknown(unknown.clone());
+        }
+        Err(_) => return,
+    };
     // Where lo is not listed the list is none of interfaces.
     let names: Vec<&str> = network.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     if !names.contains(&"lo") {

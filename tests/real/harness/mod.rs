@@ -29,6 +29,16 @@ pub fn skip(why: &str) {
     }
 }
 
+/// kubeadm's manifest of kube-apiserver, as far as the tests need it, with these flags.
+pub fn apiserver_manifest(flags: &[&str]) -> String {
+    let flags: String = flags.iter().map(|flag| format!("    - {flag}\n")).collect();
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: kube-apiserver\n  namespace: kube-system\nspec:\n  hostNetwork: true\n  \
+         containers:\n  - name: kube-apiserver\n    image: registry.k8s.io/kube-apiserver:v1.28.3\n    command:\n    \
+         - kube-apiserver\n{flags}"
+    )
+}
+
 /// The first of the programs that is not to be found.
 pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
     programs.iter().copied().find(|program| which(program).is_none())
