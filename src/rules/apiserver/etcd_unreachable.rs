@@ -29,11 +29,16 @@ fn is_apiservers(edge: &Edge, host: &Host) -> bool {
         && edge.client == ComponentName::KubeApiserver.name()
 }
 
-/// What it complained of is over when etcd answers now and it has been silent since.
+/// What it complained of is over when etcd answers now and it has been silent since. A refused connection was an etcd that
+/// was being started again, when that was all within a minute.
 fn refine(context: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
     let answers = |edge: &Edge| edge.parsed().and_then(|url| reach::reach(host, &url)) == Some(Reach::Answers);
     let is_quiet = hit.quiet_seconds(&host.logs).is_some_and(|quiet| quiet > QUIET);
-    match is_quiet && edges(context.cluster).iter().any(|edge| is_apiservers(edge, host) && answers(edge)) {
+    let is_refused = hit.captures.get("reason").is_some_and(|reason| reason == "connection refused");
+    let was_brief = is_refused && hit.last_series_seconds().is_some_and(|seconds| seconds < QUIET);
+    match (is_quiet || was_brief)
+        && edges(context.cluster).iter().any(|edge| is_apiservers(edge, host) && answers(edge))
+    {
         true => Refined::Drop,
         false => Refined::Keep(Vec::new()),
     }

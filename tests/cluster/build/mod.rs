@@ -104,9 +104,13 @@ pub fn kubeadm(place: &Place, version: &str) -> Result<Built> {
     let (etcd, coredns) = (tag("etcd")?, tag("coredns")?);
     let etcd = format!("v{}", etcd.split('-').next().unwrap_or_default());
     let out = |name: &str| built.programs.join(name);
-    go::program("go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", &etcd, &out("etcd"))?;
-    go::program("go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdctl/v3", &etcd, &out("etcdctl"))?;
-    go::program("github.com/coredns/coredns", "github.com/coredns/coredns", &coredns, &out("coredns"))?;
+    for (name, module, version) in [
+        ("etcd", "go.etcd.io/etcd/server/v3", &etcd),
+        ("etcdctl", "go.etcd.io/etcd/etcdctl/v3", &etcd),
+        ("coredns", "github.com/coredns/coredns", &coredns),
+    ] {
+        go::program(go::Program { import: module, module, version, has_c: false }, &out(name))?;
+    }
     crictl(&out("crictl"))?;
     pause(&built.programs)?;
     archives(&built)?;
@@ -128,7 +132,9 @@ pub fn binaries(place: &Place, version: &str) -> Result<Built> {
         ("flanneld", "github.com/flannel-io/flannel", "github.com/flannel-io/flannel", "v0.25.7"),
         ("cri-dockerd", "github.com/Mirantis/cri-dockerd", "github.com/Mirantis/cri-dockerd", "v0.3.17"),
     ] {
-        go::program(import, module, version, &programs.join(name))?;
+        // flannel's UDP backend is C.
+        let program = go::Program { import, module, version, has_c: name == "flanneld" };
+        go::program(program, &programs.join(name))?;
     }
     pause(&programs)?;
     let root = place.cache.join(root::NAME);
@@ -142,8 +148,9 @@ pub fn binaries(place: &Place, version: &str) -> Result<Built> {
 
 /// crictl, or a stand-in where its module is not to be had.
 fn crictl(out: &Path) -> Result<()> {
-    let built = go::program("sigs.k8s.io/cri-tools/cmd/crictl", "sigs.k8s.io/cri-tools", CRICTL, out);
-    if let Err(why) = built {
+    let import = "sigs.k8s.io/cri-tools/cmd/crictl";
+    let crictl = go::Program { import, module: "sigs.k8s.io/cri-tools", version: CRICTL, has_c: false };
+    if let Err(why) = go::program(crictl, out) {
         say(&format!("a stand-in for crictl: {why:#}"));
         std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/tools/crictl"), out)?;
     }
