@@ -53,7 +53,11 @@ fn files_alone_do_not_pass_a_rule_whose_logs_were_not_read() {
     const RULE: &str = "host-hostname-invalid";
     let folder = tempfile::tempdir().expect("a folder");
     host(folder.path());
-    std::fs::create_dir(folder.path().join("etc")).expect("a folder");
+    // It is a node.
+    let units = folder.path().join("etc/systemd/system");
+    std::fs::create_dir_all(&units).expect("a folder");
+    let unit = "[Service]\nExecStart=/usr/bin/kubelet --kubeconfig=/etc/kubernetes/kubelet.conf\n";
+    std::fs::write(units.join("kubelet.service"), unit).expect("a file");
     for (name, timeout, counts) in [
         ("m1", "1ms", [0, 0, 1]),
         ("m1", "10m", [0, 1, 0]),
