@@ -2,6 +2,7 @@
 //! kept as texts, and an entry that no honest archive of a host has is refused, told and passed over.
 
 mod folder;
+mod frames;
 mod tar_file;
 mod unpack;
 mod zip_file;
@@ -10,8 +11,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::spool::{Piece, Spool};
+use super::spool::{self, Spool, SpoolReader};
 use crate::source::{FileKind, SourceRef};
+use frames::{Frames, PackedPiece, PackedReader};
 
 pub use folder::open_folder;
 pub use unpack::open_file;
@@ -56,6 +58,22 @@ pub enum Node {
     Special(FileKind),
 }
 
+/// A piece of a file's content: in the spool, or in the archive still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    Spooled(spool::Piece),
+    Packed(PackedPiece),
+}
+
+impl Piece {
+    fn length(self) -> u64 {
+        match self {
+            Piece::Spooled(piece) => piece.length,
+            Piece::Packed(piece) => piece.length,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileNode {
     pub pieces: Vec<Piece>,
@@ -72,7 +90,7 @@ pub struct FileNode {
 impl FileNode {
     pub fn size(&self) -> u64 {
         let outside = self.outside.as_ref().map_or(0, |(_, size)| *size);
-        self.pieces.iter().map(|piece| piece.length).sum::<u64>() + outside
+        self.pieces.iter().map(|piece| piece.length()).sum::<u64>() + outside
     }
 }
 
@@ -94,6 +112,8 @@ pub struct Archive {
     /// Why the archive's end was not reached.
     pub damage: Option<String>,
     spool: Arc<Spool>,
+    /// What large entries are read from.
+    frames: Option<Arc<Frames>>,
     /// Where it was unpacked to.
     folder: Option<SourceRef>,
 }
@@ -129,8 +149,18 @@ impl Archive {
                 Ok(content) => content,
                 Err(error) => Box::new(Failing(Some(error.to_string()))),
             },
-            _ => Box::new(self.spool.open(file.pieces.clone())),
+            _ => Box::new(PieceReader {
+                spool: Arc::clone(&self.spool),
+                packed: self.frames.as_ref().map(PackedReader::new),
+                pieces: file.pieces.clone().into_iter(),
+                spooled: None,
+            }),
         }
+    }
+
+    /// What is wrong with content that was not unpacked when the archive was opened; all of it has been when this returns.
+    pub fn late_damage(&self) -> Option<String> {
+        self.frames.as_ref().and_then(Frames::damage)
     }
 
     /// A file's first `limit` bytes; none when it cannot be read.
@@ -150,6 +180,37 @@ impl Archive {
                 (!rest.is_empty() && !rest.contains('/')).then_some((rest, node))
             },
         )
+    }
+}
+
+/// A file's content.
+struct PieceReader {
+    spool: Arc<Spool>,
+    packed: Option<PackedReader>,
+    pieces: std::vec::IntoIter<Piece>,
+    spooled: Option<SpoolReader>,
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while !buffer.is_empty() {
+            let count = match (&mut self.spooled, &mut self.packed) {
+                (Some(spooled), _) => spooled.read(buffer)?,
+                (None, Some(packed)) => packed.read(buffer)?,
+                (None, None) => 0,
+            };
+            if count > 0 {
+                return Ok(count);
+            }
+            self.spooled = None;
+            match (self.pieces.next(), &mut self.packed) {
+                (Some(Piece::Spooled(piece)), _) => self.spooled = Some(self.spool.open(piece)),
+                (Some(Piece::Packed(piece)), Some(packed)) => packed.begin(piece)?,
+                (Some(Piece::Packed(_)), None) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                (None, _) => break,
+            }
+        }
+        Ok(0)
     }
 }
 
@@ -270,7 +331,7 @@ impl Builder {
                 Err(error) => break Some(error.to_string()),
             }
         };
-        file.pieces = vec![Piece { offset, length: self.spool.len() - offset }];
+        file.pieces = vec![Piece::Spooled(spool::Piece { offset, length: self.spool.len() - offset })];
         // What there is of a log that was cut off is worth reading; of anything else it would be taken for the whole.
         if broken.is_none() || name.contains(".log") || name.contains("/log/") {
             self.archive.nodes.insert(name.to_owned(), Node::File(file));

@@ -54,7 +54,7 @@ fn content(archive: &Arc<Archive>, root: String) -> Result<Content, String> {
             files: manifest.files,
             left_out: manifest.left_out,
             redactions,
-            incomplete: manifest.incomplete.or_else(|| archive.damage.clone()),
+            incomplete: manifest.incomplete.or_else(|| archive.damage.clone()).or_else(|| archive.late_damage()),
             archive,
             root,
         },

@@ -1,6 +1,7 @@
 //! Recording: a host's facts are taken as `check` takes them, and whatever is asked of the source on the way goes into the
 //! bundle. Logs, which are read as streams, follow one after another, the newest first.
 
+mod output;
 mod recorder;
 mod source;
 mod streams;
@@ -202,4 +203,9 @@ where
         recorder.not_read(LeftOut { path: path.clone(), why: why.clone() });
     }
     streams::record(&source, recorder, &plan.discovered, plan.options.from_time());
+    // A bundle that is written again is no more whole than it was.
+    let lacks = source.recording().and_then(|recording| recording.incomplete.clone()).or_else(|| source.late_damage());
+    if let Some(why) = lacks {
+        recorder.incomplete(why);
+    }
 }

@@ -118,7 +118,7 @@ pub(super) fn is_packed(content: &[u8]) -> bool {
 pub(super) fn unpack(content: &[u8]) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let mut text = Vec::new();
-    let reader = crate::logs::open_packed(Box::new(std::io::Cursor::new(content.to_vec())), false);
+    let reader = crate::logs::open_packed(Box::new(std::io::Cursor::new(content.to_vec())));
     let read = reader.and_then(|reader| reader.take(UNPACKED_LIMIT + 1).read_to_end(&mut text));
     match read {
         Ok(count) if count as u64 > UNPACKED_LIMIT => Err(format!("it holds more than {UNPACKED_LIMIT} bytes packed")),

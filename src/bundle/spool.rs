@@ -49,9 +49,9 @@ impl Spool {
         Ok(())
     }
 
-    /// The pieces one after another.
-    pub fn open(self: &Arc<Spool>, pieces: Vec<Piece>) -> impl Read + Send + 'static {
-        SpoolReader { spool: Arc::clone(self), pieces: pieces.into_iter(), now: None }
+    /// A piece's content.
+    pub fn open(self: &Arc<Spool>, piece: Piece) -> SpoolReader {
+        SpoolReader { spool: Arc::clone(self), piece }
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -86,32 +86,24 @@ fn temporary() -> io::Result<File> {
     }
 }
 
-struct SpoolReader {
+/// Reads one piece.
+pub struct SpoolReader {
     spool: Arc<Spool>,
-    pieces: std::vec::IntoIter<Piece>,
-    now: Option<Piece>,
+    /// What is left of it.
+    piece: Piece,
 }
 
 impl Read for SpoolReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Some(piece) = self.now.as_mut().filter(|piece| piece.length > 0) else {
-                match self.pieces.next() {
-                    Some(piece) => self.now = Some(piece),
-                    None => return Ok(0),
-                }
-                continue;
-            };
-            let room = buffer.len().min(usize::try_from(piece.length).unwrap_or(usize::MAX));
-            let Some(target) = buffer.get_mut(..room) else { return Ok(0) };
-            let count = self.spool.read_at(piece.offset, target)?;
-            if count == 0 && room > 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            piece.offset += count as u64;
-            piece.length -= count as u64;
-            return Ok(count);
+        let room = buffer.len().min(usize::try_from(self.piece.length).unwrap_or(usize::MAX));
+        let Some(target) = buffer.get_mut(..room).filter(|target| !target.is_empty()) else { return Ok(0) };
+        let count = self.spool.read_at(self.piece.offset, target)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.piece.offset += count as u64;
+        self.piece.length -= count as u64;
+        Ok(count)
     }
 }
 
@@ -133,10 +125,11 @@ mod tests {
             let length = spool.len();
             let spool = Arc::new(spool);
             let mut text = String::new();
-            let pieces = vec![Piece { offset: 0, length: 5 }, Piece { offset: length - 3, length: 3 }];
-            spool.open(pieces).read_to_string(&mut text).unwrap();
+            for piece in [Piece { offset: 0, length: 5 }, Piece { offset: length - 3, length: 3 }] {
+                spool.open(piece).read_to_string(&mut text).unwrap();
+            }
             assert_eq!(text, "beginend");
-            let past = vec![Piece { offset: length, length: 1 }];
+            let past = Piece { offset: length, length: 1 };
             assert!(spool.open(past).read_to_string(&mut text).is_err());
         }
     }

@@ -61,6 +61,7 @@ pub fn collect_with(
             left_out: vec![("logs".to_owned(), "the scanner failed; please report this".to_owned())],
             ..Logs::default()
         });
+        add_unfinished(&host.logs, &problems);
         host.logs.looked_at = match files.source().recording() {
             Some(recording) => recording.at.filter(|_| recording.of == SourceKind::Live),
             None => (kind == SourceKind::Live).then(super::now),
@@ -77,14 +78,32 @@ pub fn collect_with(
         for (path, why) in &recording.left_out {
             problems.add(path, None, why.clone(), None);
         }
-        if let Some(why) = &recording.incomplete {
-            problems.add(&label, None, why.clone(), Some("collect it again".to_owned()));
+        let late = || files.source().late_damage().map(|why| format!("the archive is damaged: {why}"));
+        if let Some(why) = recording.incomplete.clone().or_else(late) {
+            problems.add(&label, None, why, Some("collect it again".to_owned()));
             host.incomplete = true;
         }
     }
     host.problems = problems.into_sorted();
     host.texts = files.texts_read();
     host
+}
+
+/// Logs that are told one by one when there was no time for them.
+const TOLD: usize = 3;
+
+/// Logs that there was no time for.
+fn add_unfinished(logs: &Logs, problems: &Problems) {
+    let remedy = || Some("give it more time with --timeout".to_owned());
+    let unfinished = || logs.left_out.iter().filter(|(path, _)| logs.unfinished.contains(path));
+    for (path, why) in unfinished().take(if logs.unfinished.len() > TOLD { 0 } else { TOLD }) {
+        problems.add(path, None, why.clone(), remedy());
+    }
+    if logs.unfinished.len() > TOLD {
+        let message =
+            format!("the time for reading logs was over: {} were not read to their end", logs.unfinished.len());
+        problems.add("logs", None, message, remedy());
+    }
 }
 
 /// What was there and could not be read. The same refusal of many processes' files is one problem.

@@ -96,6 +96,13 @@ pub fn judge(
         }
         verdict.fail(draft.evidence(evidence));
     }
+    if verdict.drafts.is_empty()
+        && verdict.passes > 0
+        && let Some(unknown) = unfinished(card, host)
+    {
+        verdict.unknown(unknown);
+        return;
+    }
     // What its logs are silent of did not happen, when the card has no other way to know: nothing could be asked.
     // Several hosts are compared by what was asked, too.
     let knows_otherwise = card.detect.contains(&Detect::Files)
@@ -152,17 +159,26 @@ fn is_quiet_again(host: &Host, hit: &LogHit, repeats: Option<u64>) -> bool {
 
 /// A log that is there, could not be read, or not to its end for want of time, and might hold what the card looks for.
 fn unread(card: &Card, host: &Host) -> Option<Unknown> {
+    // Of /var/log itself and of the journal it says what the host has none of, or what is too old to be asked for.
+    left_out(card, host, |path| {
+        host.logs.unfinished.contains(path)
+            || path.starts_with('/') && path != "/var/log" && host.logs.scanned.iter().all(|log| log.path != *path)
+    })
+}
+
+/// A log that there was no time for, and that might hold what the card looks for.
+fn unfinished(card: &Card, host: &Host) -> Option<Unknown> {
+    left_out(card, host, |path| host.logs.unfinished.contains(path))
+}
+
+fn left_out(card: &Card, host: &Host, is_meant: impl Fn(&str) -> bool) -> Option<Unknown> {
     let may_write = |program: &str| {
         card.logs.iter().any(|rule| rule.components.is_empty() || rule.components.iter().any(|it| it == program))
     };
     host.logs
         .left_out
         .iter()
-        // Of /var/log itself and of the journal it says what the host has none of, or what is too old to be asked for.
-        .filter(|(path, _)| {
-            host.logs.unfinished.contains(path)
-                || path.starts_with('/') && path != "/var/log" && host.logs.scanned.iter().all(|log| log.path != *path)
-        })
+        .filter(|(path, _)| is_meant(path))
         .find(|(path, _)| !attribute_path(path).is_some_and(|wrote| wrote.certain && !may_write(&wrote.program)))
         .map(|(path, why)| Unknown::new(path.as_str(), why.as_str()))
 }

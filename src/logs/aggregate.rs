@@ -1,6 +1,7 @@
 //! Folds the matches of one log, in their order, to groups of one pattern, program and captured values. What a card calls
 //! normal is left out here: what ends in time, what only starting brings.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -178,20 +179,20 @@ impl LogFold {
             }
             _ => false,
         };
-        let key = (index, program, captures);
-        let key = if self.groups.contains_key(&key) {
-            key
-        } else {
-            let known = self.groups_of.entry(index).or_default();
-            if *known < GROUPS {
-                *known += 1;
-                key
-            } else {
-                (index, None, Captures::default())
+        let pause = pause(pattern);
+        let group = match self.groups.entry((index, program, captures)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let known = self.groups_of.entry(index).or_default();
+                if *known < GROUPS {
+                    *known += 1;
+                    new.insert(Group::default())
+                } else {
+                    drop(new);
+                    self.groups.entry((index, None, Captures::default())).or_default()
+                }
             }
         };
-        let pause = pause(pattern);
-        let group = self.groups.entry(key).or_default();
         group.seen(time);
         if starting {
             let series = Series::at(time);
@@ -259,10 +260,12 @@ impl LogFold {
     pub fn seen(&mut self, program: &Program, time: Option<Stamp>) {
         let Some(time) = time else { return };
         self.last = self.last.max(Some(time));
-        if !self.programs.contains_key(program) && self.programs.len() >= STARTS {
-            return;
-        }
-        let log = self.programs.entry(program.clone()).or_default();
+        let is_full = self.programs.len() >= STARTS;
+        let log = match self.programs.get_mut(program) {
+            Some(known) => known,
+            None if is_full => return,
+            None => self.programs.entry(program.clone()).or_default(),
+        };
         log.first = Some(log.first.map_or(time, |first| first.min(time)));
         log.last = log.last.max(Some(time));
     }

@@ -1,7 +1,5 @@
-//! Reads on a thread of its own, a few blocks ahead of who takes them.
-//!
-//! Unpacking had better not wait for the search, and what it has in the processor's caches stays there. What was unpacked
-//! is handed over with the buffer that it is in.
+//! Reads on a thread of its own, a few blocks ahead of who takes them. What was read is handed over with the buffer that it is
+//! in.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -51,16 +49,6 @@ impl Ahead {
 
     fn next(&mut self) -> io::Result<Block> {
         self.blocks.recv().map_err(|_| io::Error::other("unpacking broke off"))
-    }
-
-    /// Exchanges the buffer for one with the next bytes, and tells how many there are and how it ended after them.
-    pub fn take(&mut self, buffer: &mut Buffer) -> (usize, Option<io::Result<()>>) {
-        let Block { buffer: filled, count, last } = match self.next() {
-            Ok(block) => block,
-            Err(error) => return (0, Some(Err(error))),
-        };
-        self.give_back(std::mem::replace(buffer, filled));
-        (count, last)
     }
 
     fn give_back(&self, buffer: Buffer) {
@@ -134,20 +122,6 @@ mod tests {
         let mut read = Vec::new();
         Ahead::of(Box::new(io::Cursor::new(long.clone()))).unwrap().read_to_end(&mut read).unwrap();
         assert!(read == long, "{} of {}", read.len(), long.len());
-        let mut ahead = Ahead::of(Box::new(io::Cursor::new(long.clone()))).unwrap();
-        assert_eq!(take_all(&mut ahead), (long, None));
-    }
-
-    /// All bytes, and what went wrong.
-    fn take_all(ahead: &mut Ahead) -> (Vec<u8>, Option<String>) {
-        let (mut taken, mut buffer) = (Vec::new(), Buffer::new());
-        loop {
-            let (count, last) = ahead.take(&mut buffer);
-            taken.extend_from_slice(&buffer.fresh()[..count]);
-            if let Some(last) = last {
-                return (taken, last.err().map(|error| error.to_string()));
-            }
-        }
     }
 
     #[test]
@@ -156,8 +130,6 @@ mod tests {
             let mut read = Vec::new();
             let why = Ahead::of(Box::new(Breaks(size))).unwrap().read_to_end(&mut read).unwrap_err();
             assert_eq!((read.len(), why.to_string().as_str()), (size, "damaged"));
-            let (taken, why) = take_all(&mut Ahead::of(Box::new(Breaks(size))).unwrap());
-            assert_eq!((taken.len(), why.as_deref()), (size, Some("damaged")));
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::ahead::Ahead;
 use super::format::export::{self, ExportReader};
 
 /// What zstd may keep of a stream, as a power of two: 32 MiB. Files made with `--long` need more.
@@ -14,23 +13,26 @@ const MAGIC_LENGTH: usize = 9;
 /// Why a log's content can't be read as lines.
 pub(crate) const BINARY_JOURNAL: &str = "a binary journal; give the output of `journalctl --file` instead";
 
-/// A log's lines, unpacked as they are read or ahead of that.
-pub(crate) enum Unpacked {
-    Here(Box<dyn Read + Send>),
-    Ahead(Ahead),
+/// A log's lines.
+pub(crate) struct Unpacked {
+    pub lines: Box<dyn Read + Send>,
+    /// Reading them is work.
+    pub is_packed: bool,
+}
+
+impl Unpacked {
+    pub fn plain(lines: impl Read + Send + 'static) -> Unpacked {
+        Unpacked { lines: Box::new(lines), is_packed: false }
+    }
 }
 
 /// Opens a log whatever it is packed in, up to twice (an exported journal that is compressed).
-/// With `ahead` a packed log is unpacked by a thread of its own.
-pub fn open(reader: Box<dyn Read + Send>, ahead: bool) -> io::Result<Box<dyn Read + Send>> {
-    Ok(match unpack(reader, ahead)? {
-        Unpacked::Here(reader) => reader,
-        Unpacked::Ahead(ahead) => Box::new(ahead),
-    })
+pub fn open(reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    Ok(unpack(reader)?.lines)
 }
 
-/// Like [`open`], for who can take what was unpacked ahead without copying it.
-pub(crate) fn unpack(reader: Box<dyn Read + Send>, ahead: bool) -> io::Result<Unpacked> {
+/// Like [`open`], and tells whether it was packed.
+pub(crate) fn unpack(reader: Box<dyn Read + Send>) -> io::Result<Unpacked> {
     let mut reader = reader;
     let mut is_packed = false;
     for _ in 0..2 {
@@ -59,7 +61,7 @@ pub(crate) fn unpack(reader: Box<dyn Read + Send>, ahead: bool) -> io::Result<Un
         };
         is_packed = true;
     }
-    Ok(if is_packed && ahead { Unpacked::Ahead(Ahead::of(reader)?) } else { Unpacked::Here(reader) })
+    Ok(Unpacked { lines: reader, is_packed })
 }
 
 /// The first bytes, and a reader of the whole.
@@ -86,10 +88,7 @@ mod tests {
 
     fn text(bytes: Vec<u8>) -> io::Result<String> {
         let mut text = String::new();
-        open(Box::new(io::Cursor::new(bytes.clone())), false)?.read_to_string(&mut text)?;
-        let mut ahead = String::new();
-        open(Box::new(io::Cursor::new(bytes)), true)?.read_to_string(&mut ahead)?;
-        assert_eq!(text, ahead);
+        open(Box::new(io::Cursor::new(bytes)))?.read_to_string(&mut text)?;
         Ok(text)
     }
 

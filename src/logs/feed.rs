@@ -5,7 +5,7 @@
 //! to the same, page-aligned place, in amounts of [`BLOCK`]: reading into another place of the page is several times slower.
 //! A line longer than [`REST`] is given in pieces that overlap, of which each sees [`REACH`] bytes around what it looks at.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::ahead;
@@ -91,7 +91,7 @@ pub(crate) struct Block {
 
 /// A log that is being read.
 pub(crate) struct Feed {
-    log: Option<Unpacked>,
+    log: Option<Box<dyn Read + Send>>,
     rest: Vec<u8>,
     /// Of the rest, so much was searched before.
     searched: usize,
@@ -113,7 +113,7 @@ impl Feed {
     /// A log of which at most `limit` bytes are read.
     pub fn new(log: Unpacked, clock: Clock, limit: u64) -> Feed {
         Feed {
-            log: Some(log),
+            log: Some(log.lines),
             rest: Vec::new(),
             searched: 0,
             long: None,
@@ -140,10 +140,7 @@ impl Feed {
 
     /// The next block; none when the log has ended.
     pub fn next(&mut self, buffer: &mut Buffer) -> Option<Block> {
-        let (count, last) = match self.log.as_mut()? {
-            Unpacked::Here(reader) => ahead::fill(reader, buffer.fresh_mut()),
-            Unpacked::Ahead(log) => log.take(buffer),
-        };
+        let (count, last) = ahead::fill(self.log.as_mut()?, buffer.fresh_mut());
         let mut ended = last.is_some();
         self.error = last.and_then(Result::err);
         let start = buffer.fresh - self.rest.len();
@@ -282,7 +279,7 @@ mod tests {
 
     /// All blocks of a text: each piece that is searched, and the lines that are counted.
     fn read(text: &[u8]) -> (Vec<u8>, usize, Vec<Block>) {
-        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(text.to_vec()))), clock(), u64::MAX);
+        let mut feed = Feed::new(Unpacked::plain(io::Cursor::new(text.to_vec())), clock(), u64::MAX);
         let mut buffer = Buffer::new();
         let (mut searched, mut lines, mut blocks) = (Vec::new(), 0, Vec::new());
         let mut reached = 0;
@@ -335,7 +332,7 @@ mod tests {
     #[test]
     fn learns_year_and_zone() {
         let text = b"Jul 23 11:25:37 k8s containerd[1]: time=\"2020-07-23T11:25:37.49+08:00\" level=info msg=x\n";
-        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(text.to_vec()))), clock(), u64::MAX);
+        let mut feed = Feed::new(Unpacked::plain(io::Cursor::new(text.to_vec())), clock(), u64::MAX);
         let block = feed.next(&mut Buffer::new()).unwrap();
         assert_eq!(block.clock.offset, 28800);
         assert_eq!(feed.first.and_then(Stamp::rfc3339).as_deref(), Some("2020-07-23T03:25:37Z"));

@@ -29,6 +29,8 @@ pub struct LogInput<'a> {
     pub modified: Option<Timestamp>,
     /// Which part of a log this is that is read in several, the latest first.
     pub part: Option<Part>,
+    /// Reading it is work, as of what is in an archive; of a packed log that is known without being told.
+    pub is_packed: bool,
     pub(crate) open: Open<'a>,
 }
 
@@ -55,13 +57,14 @@ impl<'a> LogInput<'a> {
             is_numbered: true,
             modified: None,
             part: None,
+            is_packed: false,
             open,
         }
     }
 
     /// The path and the log's lines as they are scanned: unpacked, an exported journal as text.
     pub fn into_lines(self) -> (String, io::Result<Box<dyn Read + Send>>) {
-        (self.path, (self.open)().and_then(|log| decompress::open(log, false)))
+        (self.path, (self.open)().and_then(|log| decompress::open(log)))
     }
 }
 

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use super::aggregate::{LogFold, Match, Program, RawLine};
 use super::decompress;
-use super::feed::{Buffer, Feed};
+use super::feed::{Block, Buffer, Feed};
 use super::input::{EventKind, LogEvent, LogInput, Open, ScanOptions, Tell};
 use super::matching::{Event, Worker};
 use super::program::{self, Attribution};
+use super::ready::{Ends, Ready};
 use super::scan::{Role, Scanner};
 use super::time::{Clock, Stamp};
 
@@ -35,6 +36,8 @@ pub(crate) fn copy_of(path: &str) -> Option<String> {
 pub(crate) enum FeedState<'a> {
     Waiting(Option<Open<'a>>),
     Open(Box<Feed>),
+    /// A thread has it.
+    Unpacked,
     Failed(String),
 }
 
@@ -68,9 +71,11 @@ pub(crate) struct Job<'a> {
     has_older: bool,
     /// One of several parts of a log.
     pub is_part: bool,
+    is_packed: bool,
     pub feed: Mutex<FeedState<'a>>,
     pub done: Mutex<Done>,
     moved: Condvar,
+    ready: Ready,
 }
 
 impl<'a> Job<'a> {
@@ -82,9 +87,11 @@ impl<'a> Job<'a> {
             modified: input.modified,
             has_older,
             is_part: input.part.is_some(),
+            is_packed: input.is_packed,
             feed: Mutex::new(FeedState::Waiting(Some(input.open))),
             done: Mutex::default(),
             moved: Condvar::new(),
+            ready: Ready::default(),
         }
     }
 }
@@ -100,33 +107,78 @@ impl Shared<'_, '_> {
     /// Takes blocks of the log until none is left.
     pub fn work(&self, job: &Job<'_>, worker: &mut Worker<'_>, buffer: &mut Buffer) {
         loop {
-            let block = {
-                let mut state = lock(&job.feed);
-                if self.options.is_over() {
-                    if let FeedState::Open(feed) = &mut *state {
-                        feed.stop();
+            let mut state = lock(&job.feed);
+            if self.options.is_over() {
+                if let FeedState::Open(feed) = &mut *state {
+                    feed.stop();
+                }
+                return;
+            }
+            if let FeedState::Waiting(open) = &mut *state {
+                let opened = match open.take() {
+                    Some(open) => open().and_then(decompress::unpack),
+                    None => Err(io::Error::other("not read")),
+                };
+                *state = match opened {
+                    Ok(log) => {
+                        let is_packed = (log.is_packed || job.is_packed) && self.options.threads > 1;
+                        let mut feed = Box::new(Feed::new(log, self.clock(job), self.options.limit));
+                        if is_packed {
+                            *state = FeedState::Unpacked;
+                            drop(state);
+                            self.unpack(job, &mut feed, worker, buffer);
+                            *lock(&job.feed) = FeedState::Open(feed);
+                            return;
+                        }
+                        FeedState::Open(feed)
                     }
-                    return;
-                }
-                if let FeedState::Waiting(open) = &mut *state {
-                    let opened = match open.take() {
-                        Some(open) => open().and_then(|log| decompress::unpack(log, self.options.threads > 1)),
-                        None => Err(io::Error::other("not read")),
-                    };
-                    *state = match opened {
-                        Ok(log) => FeedState::Open(Box::new(Feed::new(log, self.clock(job), self.options.limit))),
-                        Err(error) => FeedState::Failed(error.to_string()),
-                    };
-                }
-                let FeedState::Open(feed) = &mut *state else { return };
-                let Some(block) = feed.next(buffer) else { return };
-                if block.number == 0 {
-                    self.begin(job, feed);
-                }
-                block
-            };
-            let found = worker.search(buffer.bytes(), &block, job.attribution.as_ref());
-            self.fold(job, block.number, found);
+                    Err(error) => FeedState::Failed(error.to_string()),
+                };
+            }
+            if let FeedState::Unpacked = &*state {
+                drop(state);
+                return self.help(job, worker);
+            }
+            let FeedState::Open(feed) = &mut *state else { return };
+            let Some(block) = feed.next(buffer) else { return };
+            if block.number == 0 {
+                self.begin(job, feed);
+            }
+            drop(state);
+            self.search(job, worker, buffer, &block);
+        }
+    }
+
+    fn search(&self, job: &Job<'_>, worker: &mut Worker<'_>, buffer: &Buffer, block: &Block) {
+        let found = worker.search(buffer.bytes(), block, job.attribution.as_ref());
+        self.fold(job, block.number, found);
+    }
+
+    /// Unpacks a log, and searches what nobody else has time for. That all of it is unpacked by one thread keeps what the
+    /// unpacker looks back to in one processor's caches.
+    fn unpack(&self, job: &Job<'_>, feed: &mut Feed, worker: &mut Worker<'_>, buffer: &mut Buffer) {
+        let _ends = Ends(&job.ready);
+        loop {
+            if self.options.is_over() {
+                feed.stop();
+                return;
+            }
+            let Some(block) = feed.next(buffer) else { return };
+            if block.number == 0 {
+                self.begin(job, feed);
+            }
+            if let Some(block) = job.ready.put(buffer, block) {
+                self.search(job, worker, buffer, &block);
+            }
+        }
+    }
+
+    /// Searches what another thread unpacks.
+    fn help(&self, job: &Job<'_>, worker: &mut Worker<'_>) {
+        let mut spent = None;
+        while let Some((buffer, block)) = job.ready.take(spent.take()) {
+            self.search(job, worker, &buffer, &block);
+            spent = Some(buffer);
         }
     }
 

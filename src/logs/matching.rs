@@ -1,10 +1,12 @@
 //! What a thread does with a block: candidates, their lines, the regexes, and the line's head.
 
+mod around;
+
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use memchr::memmem::Finder;
+use around::{Bounds, Head, beginning, bounds, is_cri, known_name, read_head, time_before};
 
 use super::aggregate::{Captures, Program};
 use super::feed::{Block, REACH};
@@ -14,9 +16,9 @@ use super::job::Found;
 use super::line;
 use super::pattern::Matcher;
 use super::prefilter::Candidate;
-use super::program::{self, Attribution};
+use super::program::Attribution;
 use super::scan::{Role, Scanner};
-use super::time::{Clock, Stamp};
+use super::time::Stamp;
 
 /// Kept of a line that matched.
 const TEXT: usize = 2000;
@@ -24,11 +26,7 @@ const TEXT: usize = 2000;
 const VALUE: usize = 256;
 /// Captured values that are remembered for each matcher and thread, and the longest match for which they are.
 const REMEMBERED: usize = 128;
-/// Names of programs that are remembered.
-const NAMES: usize = 4096;
 const REMEMBERED_LENGTH: usize = 512;
-/// Lines before one without time in which a time is looked for.
-const LOOK_BACK: usize = 8;
 /// Lines at the end of a block that tell programs' last times.
 const TAIL_LINES: usize = 16;
 const LAST_TAIL_LINES: usize = 4000;
@@ -53,34 +51,6 @@ pub(crate) struct Event {
     pub text: Box<[u8]>,
     /// Where its literal stands in the text.
     pub matter: Range<usize>,
-}
-
-/// The line that candidates are in.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    from: usize,
-    to: usize,
-    /// Place of its first byte in the log.
-    start: u64,
-    /// Its beginning is in another block.
-    is_piece: bool,
-}
-
-impl Bounds {
-    /// The same in a text that begins so many bytes later.
-    fn moved(self, by: usize) -> Bounds {
-        Bounds { from: self.from - by, to: self.to - by, ..self }
-    }
-}
-
-/// A line's time and program.
-#[derive(Debug, Clone, Default)]
-struct Head {
-    time: Option<Stamp>,
-    /// As the line itself says.
-    own: Program,
-    /// The line names its program, even if by a name that could be anyone's.
-    is_named: bool,
 }
 
 /// The line that candidates are in, and what was found out about it so far.
@@ -285,72 +255,6 @@ impl<'s> Worker<'s> {
             end = from;
         }
     }
-}
-
-fn bounds(text: &[u8], block: &Block, at: usize) -> Bounds {
-    let newline = memchr::memrchr(b'\n', &text[block.start..at]).map(|newline| block.start + newline + 1);
-    let from = newline.unwrap_or(block.start);
-    let to = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |end| at + end);
-    let offset = block.offset + (from - block.start) as u64;
-    match &block.long {
-        Some(long) if newline.is_none() => Bounds { from, to, start: long.start, is_piece: true },
-        _ => Bounds { from, to, start: offset, is_piece: false },
-    }
-}
-
-fn known_name(names: &mut HashMap<Vec<u8>, Program>, name: &[u8]) -> Program {
-    if let Some(known) = names.get(name) {
-        return known.clone();
-    }
-    let program: Program = std::str::from_utf8(name).ok().and_then(program::canonical).map(|name| Arc::from(&*name));
-    if names.len() < NAMES {
-        names.insert(name.to_vec(), program.clone());
-    }
-    program
-}
-
-/// The line's first bytes, which may have been in another block.
-fn beginning<'t>(text: &'t [u8], block: &'t Block, bounds: Bounds) -> &'t [u8] {
-    match &block.long {
-        Some(long) if bounds.is_piece => &long.head,
-        _ => &text[bounds.from..bounds.to],
-    }
-}
-
-fn is_cri(beginning: &[u8]) -> bool {
-    static STREAMS: LazyLock<[Finder<'static>; 2]> =
-        LazyLock::new(|| [Finder::new(b" stderr "), Finder::new(b" stdout ")]);
-    // It begins with a date, and may be quoted.
-    let first = beginning.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'>' | b'|'));
-    first.is_some_and(u8::is_ascii_digit)
-        && beginning
-            .get(..64.min(beginning.len()))
-            .is_some_and(|head| STREAMS.iter().any(|stream| stream.find(head).is_some()))
-}
-
-fn read_head(names: &mut HashMap<Vec<u8>, Program>, text: &[u8], block: &Block, bounds: Bounds) -> Head {
-    let parsed = line::parse(beginning(text, block, bounds));
-    // The daemon of old, or the client that runs somebody's container in a unit.
-    let own = parsed.program.filter(|name| *name != b"docker").and_then(|name| known_name(names, name));
-    let time = parsed.time.and_then(|raw| block.clock.resolve(raw));
-    Head { time, own, is_named: parsed.program.is_some() }
-}
-
-/// The time of the nearest line before that has one.
-fn time_before(text: &[u8], start: usize, from: usize, clock: &Clock) -> Option<Stamp> {
-    let mut end = from;
-    for _ in 0..LOOK_BACK {
-        let before = text.get(start..end.checked_sub(1)?)?;
-        let line = start + memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        if let Some(time) = line::parse(&text[line..end - 1]).time.and_then(|raw| clock.resolve(raw)) {
-            return Some(time);
-        }
-        end = line;
-        if end <= start {
-            break;
-        }
-    }
-    None
 }
 
 /// Whether a line's program is one that the matcher is for. A line that does not say so is for all, unless it stands in a

@@ -23,6 +23,7 @@ pub mod pattern;
 mod prefilter;
 mod prepared;
 mod program;
+mod ready;
 mod redact;
 mod scan;
 mod time;

@@ -6,19 +6,19 @@
 //! Letters count as equal in either case. Of a literal that is one or two bytes too short, the grams that reach over its ends
 //! by one byte are kept with every byte that can be there. The few that are shorter still go to a packed searcher.
 
+mod grams;
+
 use aho_corasick::{AhoCorasick, MatchKind, packed};
 
-use super::background;
 use super::literals::Literal;
+use grams::{
+    BITMAP_BITS, Background, FOLD, HASH, each_gram, first_bit, gram_at, hash, second_bit, shortest, word, word_of,
+};
 
 /// A literal is not longer than this.
 pub(crate) const LONGEST: usize = 512;
 /// Bytes past the region's end that have to be readable.
 pub(crate) const SLACK: usize = 8;
-const BITMAP_BITS: u32 = 19;
-const HASH: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Sets the bit by which ASCII letters differ in case, in each byte.
-const FOLD: u64 = 0x2020_2020_2020_2020;
 /// The packed searcher takes so many pieces of literals at most.
 const PACKED_LIMIT: usize = 64;
 /// It looks at so many bytes before it compares; no literal is shorter.
@@ -312,14 +312,6 @@ fn insert(found: &mut Vec<Candidate>, candidate: Candidate) {
     found.insert(found.len() - before, candidate);
 }
 
-/// The first eight bytes.
-#[inline(always)]
-fn word(bytes: &[u8]) -> u64 {
-    let mut word = [0u8; 8];
-    word.copy_from_slice(&bytes[..8]);
-    u64::from_le_bytes(word)
-}
-
 /// All ways to write a lower-case text's letters.
 fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![Vec::new()];
@@ -329,97 +321,6 @@ fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
         all = all.iter().flat_map(|text| ways.iter().map(|byte| [text.as_slice(), &[*byte]].concat())).collect();
     }
     all
-}
-
-/// What is not the window's has no part in it.
-fn hash(gram: u64, window: usize) -> u64 {
-    gram.wrapping_mul(HASH << (64 - 8 * window))
-}
-
-/// A gram has two bits in one word of the bitmap: one bit alone says yes ten times as often to what is not there.
-fn word_of(hash: u64) -> usize {
-    (hash >> (64 - BITMAP_BITS + 6)) as usize
-}
-
-fn first_bit(hash: u64) -> u32 {
-    (hash >> (64 - BITMAP_BITS)) as u32 & 63
-}
-
-fn second_bit(hash: u64) -> u32 {
-    (hash >> (64 - BITMAP_BITS - 6)) as u32 & 63
-}
-
-/// Shorter literals have no gram that is known but for one byte wherever they stand, or no eight bytes to compare.
-const fn shortest(window: usize, stride: usize) -> usize {
-    let known = window + stride - 3;
-    if known < 8 { 8 } else { known }
-}
-
-/// The gram at a place of a literal, or all that it can be when one byte of it is outside.
-fn each_gram(bytes: &[u8], offset: i16, window: usize, mut each: impl FnMut(u64)) {
-    let known = |from: usize| gram_at(bytes, from, window);
-    // Bytes count as equal when they differ in the bit of letters' case.
-    let others = || (0..=u8::MAX).filter(|byte| byte & 0x20 != 0).map(u64::from);
-    match usize::try_from(offset) {
-        Err(_) => {
-            let rest = known(0) << 8 & mask(window);
-            others().for_each(|other| each(rest | other));
-        }
-        Ok(from) if from + window > bytes.len() => {
-            let rest = known(from) & mask(bytes.len() - from);
-            others().for_each(|other| each(rest | other << ((bytes.len() - from) * 8)));
-        }
-        Ok(from) => each(known(from)),
-    }
-}
-
-fn mask(window: usize) -> u64 {
-    if window >= 8 { u64::MAX } else { (1 << (window * 8)) - 1 }
-}
-
-fn gram_at(bytes: &[u8], offset: usize, window: usize) -> u64 {
-    let rest = bytes.get(offset..).unwrap_or_default();
-    let all = rest.first_chunk().copied().unwrap_or_else(|| {
-        let mut all = [0; 8];
-        all[..rest.len()].copy_from_slice(rest);
-        all
-    });
-    (u64::from_le_bytes(all) | FOLD) & mask(window.min(rest.len()))
-}
-
-/// How often grams occur in ordinary logs, by a hash of them: two that share one count as more frequent than they are.
-struct Background(Vec<u16>);
-
-const COUNT_BITS: u32 = 16;
-
-impl Background {
-    fn new(window: usize) -> Background {
-        let mut counts = vec![0u16; 1 << COUNT_BITS];
-        for gram in background::LINES.as_bytes().windows(window) {
-            let count = &mut counts[Background::place(gram_at(gram, 0, window))];
-            *count = count.saturating_add(1);
-        }
-        Background(counts)
-    }
-
-    fn place(gram: u64) -> usize {
-        (gram.wrapping_mul(HASH) >> (64 - COUNT_BITS)) as usize
-    }
-
-    fn count(&self, gram: u64) -> u32 {
-        self.0[Background::place(gram)].into()
-    }
-
-    /// Where the piece of `window + stride - 1` bytes begins whose grams are met least.
-    fn rarest(&self, literal: &[u8], window: usize, stride: usize) -> usize {
-        let counts: Vec<u32> =
-            (0..=literal.len() - window).map(|offset| self.count(gram_at(literal, offset, window))).collect();
-        let last = literal.len() + 1 - window - stride;
-        let costs = counts.windows(stride).map(|counts| counts.iter().sum::<u32>());
-        // The middle of a text is more its own than its ends.
-        let best = costs.enumerate().min_by_key(|(begin, cost)| (*cost, begin.abs_diff(last / 2)));
-        best.map_or(0, |(begin, _)| begin)
-    }
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ impl Scanner {
     /// The patterns that match a line, whoever wrote it unless the line says so itself.
     pub fn match_line(&self, line: &[u8]) -> Vec<LineMatch> {
         let clock = Clock::new(Timestamp::UNIX_EPOCH, 0);
-        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(line.to_vec()))), clock, u64::MAX);
+        let mut feed = Feed::new(Unpacked::plain(io::Cursor::new(line.to_vec())), clock, u64::MAX);
         let mut buffer = Buffer::new();
         let mut worker = Worker::new(self);
         let mut matches = Vec::new();
@@ -263,6 +263,7 @@ impl Scanner {
                     folded.push(Folded { copy_of: copy_of(&job.path), path: job.path.clone(), fold: done.fold });
                 }
                 FeedState::Failed(why) => left_out(why),
+                FeedState::Unpacked => left_out("the scanner failed; please report this".to_owned()),
                 FeedState::Waiting(_) => {
                     left_out(OUT_OF_TIME.to_owned());
                     logs.unfinished.insert(job.path.clone());
@@ -287,5 +288,4 @@ fn join(later: &mut ScannedLog, earlier: ScannedLog) {
 }
 
 #[cfg(test)]
-#[path = "scan_tests.rs"]
 mod tests;

@@ -380,4 +380,8 @@ impl Source for ArchiveSource {
     fn recording(&self) -> Option<&Recording> {
         Some(&self.recording)
     }
+
+    fn late_damage(&self) -> Option<String> {
+        self.archive.late_damage()
+    }
 }

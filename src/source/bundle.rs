@@ -133,4 +133,8 @@ impl Source for BundleSource {
     fn recording(&self) -> Option<&Recording> {
         Some(&self.recording)
     }
+
+    fn late_damage(&self) -> Option<String> {
+        self.archive.late_damage()
+    }
 }

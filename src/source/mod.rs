@@ -186,6 +186,12 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// What of an archive turned out to be damaged after it was opened. Asked when everything was read: what was not is read
+    /// for this.
+    fn late_damage(&self) -> Option<String> {
+        None
+    }
+
     /// Where the kubeadm configuration is that the user gave for this host, beside what the host holds.
     fn given_configuration(&self) -> Option<&str> {
         None

@@ -239,6 +239,10 @@ impl Source for PatientSource {
         self.inner.recording()
     }
 
+    fn late_damage(&self) -> Option<String> {
+        self.inner.late_damage()
+    }
+
     fn given_configuration(&self) -> Option<&str> {
         self.inner.given_configuration()
     }

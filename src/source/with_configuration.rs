@@ -59,6 +59,10 @@ impl Source for WithConfiguration {
         self.host.recording()
     }
 
+    fn late_damage(&self) -> Option<String> {
+        self.host.late_damage()
+    }
+
     fn given_configuration(&self) -> Option<&str> {
         Some(&self.path)
     }

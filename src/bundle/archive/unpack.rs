@@ -5,11 +5,12 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::frames::Frames;
 use super::{Archive, Limits, tar_file, zip_file};
 use crate::logs::Ahead;
 
 /// What zstd may keep of a stream, as a power of two: 128 MiB, what `zstd --ultra` and `--long=27` need.
-const ZSTD_WINDOW_LOG: u32 = 27;
+pub(super) const ZSTD_WINDOW_LOG: u32 = 27;
 const XZ_MEMORY: u64 = 128 << 20;
 /// Archives within archives (a .tar.gz that was compressed again) that are opened.
 const LAYERS: usize = 3;
@@ -22,6 +23,13 @@ pub fn open_file(mut file: File, limits: Limits) -> io::Result<Archive> {
     file.seek(SeekFrom::Start(0))?;
     if known == 4 && magic == *b"PK\x03\x04" {
         return zip_file::read(file, limits);
+    }
+    if known == 4
+        && magic == *b"\x28\xb5\x2f\xfd"
+        && let Some(frames) = Frames::of(file.try_clone()?, limits)?
+        && let Ok(archive) = tar_file::read_frames(frames, limits)
+    {
+        return Ok(archive);
     }
     let consumed = Arc::new(AtomicU64::new(0));
     let counted = Counted { inner: file, consumed: Arc::clone(&consumed) };

@@ -89,7 +89,7 @@ fn count(archive: &Archive, entry: &str) -> io::Result<BTreeMap<String, u64>> {
 /// The entry's text, unpacked when it is packed.
 fn open(archive: &Archive, entry: &str) -> io::Result<BufReader<Box<dyn Read + Send>>> {
     let file = archive.file(entry).ok_or(io::ErrorKind::NotFound)?;
-    Ok(BufReader::with_capacity(128 << 10, crate::logs::open_packed(archive.open(file), false)?))
+    Ok(BufReader::with_capacity(128 << 10, crate::logs::open_packed(archive.open(file))?))
 }
 
 /// The lines of one host of an entry, as a stream.

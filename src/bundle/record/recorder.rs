@@ -80,6 +80,7 @@ impl<W: Write> Recorder<W> {
     ) -> io::Result<Recorder<W>> {
         let mut writer = BundleWriter::new(out, &head.host)?;
         writer.own("head.json", &head)?;
+        writer.write_out()?;
         let state = Mutex::new(State::new(Some(writer), head));
         Ok(Recorder { state, redact, pseudonyms, max_size, lists_only: false })
     }
@@ -115,10 +116,12 @@ impl<W: Write> Recorder<W> {
     }
 
     fn write(&self, path: &str, found: Option<&Metadata>, content: &[u8], records: Vec<RedactionRecord>) {
+        let mut hash = PieceHash::default();
+        hash.add(content);
         let mut state = self.lock();
         let Some(mut open) = state.begin(&self.told(path), attributes(found)) else { return };
-        state.piece(&mut open, content, false);
-        state.end(open, None, records, None);
+        state.write(|writer| writer.whole(&mut open, content));
+        state.end(open, hash, records, None);
     }
 
     /// A path as the bundle has it.
@@ -146,13 +149,14 @@ impl<W: Write> Recorder<W> {
         self.lock().begin(&self.told(path), attributes(found))
     }
 
-    /// Writes a piece that is in the hash which [`Recorder::end`] gets; false when writing has ended.
-    pub fn piece(&self, open: &mut Open, content: &[u8]) -> bool {
-        self.lock().piece(open, content, true)
+    /// Writes something; false when nothing is written any more.
+    pub fn write_with(&self, write: impl FnOnce(&mut BundleWriter<W>) -> io::Result<()>) -> bool {
+        self.lock().write(write)
     }
 
+    /// Ends a file of which all pieces were written; they are in the hash.
     pub fn end(&self, open: Open, hash: PieceHash, records: Vec<RedactionRecord>, truncated: Option<String>) {
-        self.lock().end(open, Some(hash), records, truncated);
+        self.lock().end(open, hash, records, truncated);
     }
 
     /// A stream that was opened is recorded later, by itself.
@@ -239,6 +243,12 @@ impl<W: Write> Recorder<W> {
 
     pub fn is_closed(&self) -> bool {
         self.lock().writer.is_none() && !self.lists_only
+    }
+
+    /// Whether what is made now can still be written.
+    pub fn is_writing(&self) -> bool {
+        let state = self.lock();
+        state.writer.is_some() && state.failed.is_none()
     }
 
     /// Writes what is left, and gives the stream back.
@@ -359,10 +369,9 @@ impl<W: Write> State<W> {
         Some(self.writer.as_mut()?.begin(path, attributes))
     }
 
-    fn piece(&mut self, open: &mut Open, content: &[u8], is_hashed: bool) -> bool {
+    fn write(&mut self, write: impl FnOnce(&mut BundleWriter<W>) -> io::Result<()>) -> bool {
         let Some(writer) = self.writer.as_mut().filter(|_| self.failed.is_none()) else { return false };
-        let written = if is_hashed { writer.hashed_piece(open, content) } else { writer.piece(open, content) };
-        match written {
+        match write(writer) {
             Ok(()) => true,
             Err(error) => {
                 self.failed = Some(error);
@@ -371,17 +380,18 @@ impl<W: Write> State<W> {
         }
     }
 
-    fn end(&mut self, open: Open, hash: Option<PieceHash>, records: Vec<RedactionRecord>, truncated: Option<String>) {
-        let Some(writer) = self.writer.as_mut().filter(|_| self.failed.is_none()) else { return };
-        match writer.end(open, hash) {
-            Ok(mut record) => {
-                record.redactions = records.iter().map(|record| record.count).sum();
-                record.truncated = truncated;
-                self.files.push(record);
-                self.redactions.extend(records);
-            }
-            Err(error) => self.failed = Some(error),
+    fn end(&mut self, mut open: Open, hash: PieceHash, records: Vec<RedactionRecord>, truncated: Option<String>) {
+        if open.is_empty() && !self.write(|writer| writer.whole(&mut open, &[])) {
+            return;
         }
+        if self.writer.is_none() || self.failed.is_some() {
+            return;
+        }
+        let mut record = open.end(hash);
+        record.redactions = records.iter().map(|record| record.count).sum();
+        record.truncated = truncated;
+        self.files.push(record);
+        self.redactions.extend(records);
     }
 
     fn missing(&self) -> Vec<LeftOut> {

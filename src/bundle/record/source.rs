@@ -67,6 +67,10 @@ impl<W: Write + Send + 'static> Source for RecordingSource<W> {
         self.inner.recording()
     }
 
+    fn late_damage(&self) -> Option<String> {
+        self.inner.late_damage()
+    }
+
     fn display_path(&self, path: &str) -> String {
         self.inner.display_path(path)
     }

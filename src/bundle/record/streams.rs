@@ -1,22 +1,23 @@
-//! Logs into the bundle: piece by piece, redacted on the way, the newest log first.
+//! Logs into the bundle: piece by piece, redacted on the way, the newest log first. Two at a time, each from its reading to its
+//! packing on one thread; who has no log any more packs pieces of the other's.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
+use super::output::{Ended, Output, outputs};
 use super::recorder::Recorder;
 use crate::bundle::archive::read_some;
-use crate::bundle::manifest::{LeftOut, RedactionRecord};
+use crate::bundle::manifest::LeftOut;
 use crate::bundle::pseudonym::Lines;
 use crate::bundle::redact::Stream;
-use crate::bundle::writer::PieceHash;
+use crate::bundle::writer::{BundleWriter, Open, PieceHash};
 use crate::collect::logs::Discovered;
 use crate::source::{Metadata, SourceKind, SourceRef};
 
 /// Bytes of an entry; a log takes as many entries as it needs.
-const PIECE: usize = 4 << 20;
-/// Pieces that wait to be packed.
-const PIECES_AHEAD: usize = 2;
+pub(super) const PIECE: usize = 4 << 20;
 const READ: usize = 256 << 10;
 /// How much smaller a log is in the bundle, at the least to be expected.
 const PACKED: u64 = 6;
@@ -25,29 +26,61 @@ const STREAMS: &str = "/var/log/k8sdoctor";
 
 /// Records the logs at these paths, what was opened besides, and the live host's journal.
 pub fn record<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, logs: &Discovered, from: Option<Timestamp>) {
+    // What has to fit is written in order, and so is what gets its pseudonyms in order.
+    let in_order = recorder.max_size.is_some() || recorder.pseudonyms.is_some() || recorder.lists_only;
+    // Logs take the longest, and cut off among them a bundle has all else.
+    recorder.write_with(BundleWriter::write_out);
+    let (mut output, mut second) = outputs(recorder);
+    let wanted = recorder.streams_wanted();
+    let paths: Vec<&String> = wanted.iter().chain(&logs.paths).collect();
+    let next = AtomicUsize::new(0);
+    let files = |output: &mut Output<'_, W>| {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !recorder.is_closed()) {
+            file(source, recorder, output, path);
+        }
+    };
+    std::thread::scope(|scope| {
+        if in_order {
+            drop(second);
+        } else {
+            let files = &files;
+            let both = move || {
+                files(&mut second);
+                second.help();
+            };
+            // Without a thread it is done by one.
+            let _ = std::thread::Builder::new().name("collect".to_owned()).spawn_scoped(scope, both);
+        }
+        no_files(source, recorder, &mut output, logs, from);
+        files(&mut output);
+        output.help();
+    });
+}
+
+/// Logs that are no files of the host.
+fn no_files<W: Write + Send>(
+    source: &SourceRef,
+    recorder: &Recorder<W>,
+    output: &mut Output<'_, W>,
+    logs: &Discovered,
+    from: Option<Timestamp>,
+) {
     if source.kind() == SourceKind::Live {
-        journal(recorder, from);
+        journal(recorder, output, from);
     } else if source.recording().is_none() {
-        journal_files(source, recorder, &logs.journals, from);
+        journal_files(source, recorder, output, &logs.journals, from);
     }
-    if let Some(recording) = source.recording() {
-        for (path, why) in &recording.streams_left_out {
-            recorder.leave_out_stream(LeftOut { path: path.clone(), why: why.clone() });
-        }
-        for (name, path) in &recording.streams {
-            recorder.stream(name, path);
-            file(source, recorder, path);
-        }
+    let Some(recording) = source.recording() else { return };
+    for (path, why) in &recording.streams_left_out {
+        recorder.leave_out_stream(LeftOut { path: path.clone(), why: why.clone() });
     }
-    for path in recorder.streams_wanted().iter().chain(&logs.paths) {
-        if recorder.is_closed() {
-            return;
-        }
-        file(source, recorder, path);
+    for (name, path) in &recording.streams {
+        recorder.stream(name, path);
+        file(source, recorder, output, path);
     }
 }
 
-fn journal<W: Write + Send>(recorder: &Recorder<W>, from: Option<Timestamp>) {
+fn journal<W: Write + Send>(recorder: &Recorder<W>, output: &mut Output<'_, W>, from: Option<Timestamp>) {
     if recorder.lists_only {
         recorder.note("journalctl --output=export (kubelet, container runtime, etcd, kernel, ...)", 0);
         return;
@@ -61,7 +94,7 @@ fn journal<W: Write + Send>(recorder: &Recorder<W>, from: Option<Timestamp>) {
         match reader {
             Ok(reader) => {
                 recorder.stream(&name, &path);
-                copy(recorder, &path, None, reader, None);
+                copy(recorder, output, &path, None, reader, None);
             }
             Err(error) => recorder.leave_out_stream(LeftOut { path: name, why: error.to_string() }),
         }
@@ -72,6 +105,7 @@ fn journal<W: Write + Send>(recorder: &Recorder<W>, from: Option<Timestamp>) {
 fn journal_files<W: Write + Send>(
     source: &SourceRef,
     recorder: &Recorder<W>,
+    output: &mut Output<'_, W>,
     paths: &[String],
     from: Option<Timestamp>,
 ) {
@@ -87,14 +121,14 @@ fn journal_files<W: Write + Send>(
         match crate::collect::logs::journal_lines(&**source, journal, from) {
             Ok(reader) => {
                 recorder.stream(journal, &path);
-                copy(recorder, &path, None, reader, None);
+                copy(recorder, output, &path, None, reader, None);
             }
             Err(error) => recorder.leave_out_stream(LeftOut { path: journal.clone(), why: error.to_string() }),
         }
     }
 }
 
-fn file<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, path: &str) {
+fn file<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, output: &mut Output<'_, W>, path: &str) {
     if !recorder.claim(path) {
         return;
     }
@@ -106,7 +140,7 @@ fn file<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, path: &str)
         return;
     }
     match source.open(path) {
-        Ok(reader) => copy(recorder, path, found.as_ref(), reader, Some(source)),
+        Ok(reader) => copy(recorder, output, path, found.as_ref(), reader, Some(source)),
         Err(error) => recorder.refused(path, &error),
     }
 }
@@ -114,6 +148,7 @@ fn file<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, path: &str)
 /// One log. `source` is where it can be opened again.
 fn copy<W: Write + Send>(
     recorder: &Recorder<W>,
+    output: &mut Output<'_, W>,
     path: &str,
     found: Option<&Metadata>,
     mut reader: Box<dyn Read + Send>,
@@ -128,7 +163,7 @@ fn copy<W: Write + Send>(
     let head = magic.get(..known).unwrap_or_default().to_vec();
     let packing = Packing::of(&head);
     let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(head).chain(reader));
-    let lines = if packing == Packing::None { Ok(whole) } else { crate::logs::open_packed(whole, false) };
+    let lines = if packing == Packing::None { Ok(whole) } else { crate::logs::open_packed(whole) };
     let mut lines = match lines {
         Ok(lines) => lines,
         Err(error) => return leave_out(error.to_string()),
@@ -156,37 +191,10 @@ fn copy<W: Write + Send>(
     let Some(open) = recorder.begin(path, found) else { return };
     let stream = Stream::new(path, recorder.redact);
     let job = Job { lines, stream, packing, pseudonyms: recorder.pseudonyms.as_ref().map(Lines::new) };
-    // Packing takes as long as redacting: of a log of several pieces each is packed while the next one is redacted.
-    if found.is_some_and(|found| found.size <= PIECE as u64 && packing == Packing::None) {
-        let mut open = Some(open);
-        let copied = job.run(|piece| match &mut open {
-            Some(open) => recorder.piece(open, &piece),
-            None => false,
-        });
-        if let (Some(copied), Some(open)) = (copied, open) {
-            recorder.end(open, copied.hash, copied.records, copied.truncated.or(truncated));
-        }
-        return;
+    if let Some(mut ended) = job.run(open, output) {
+        ended.truncated = ended.truncated.or(truncated);
+        output.end(ended);
     }
-    std::thread::scope(|scope| {
-        let (full, pieces) = std::sync::mpsc::sync_channel::<Vec<u8>>(PIECES_AHEAD);
-        let mut open = open;
-        let writer = scope.spawn(move || {
-            for piece in pieces {
-                if !recorder.piece(&mut open, &piece) {
-                    return None;
-                }
-            }
-            Some(open)
-        });
-        // When nothing is written any more nobody takes the piece.
-        let copied = job.run(|piece| full.send(piece).is_ok());
-        drop(full);
-        let open = writer.join().ok().flatten();
-        if let (Some(copied), Some(open)) = (copied, open) {
-            recorder.end(open, copied.hash, copied.records, copied.truncated.or(truncated));
-        }
-    });
 }
 
 /// One log on its way to the bundle.
@@ -197,22 +205,14 @@ struct Job<'p> {
     pseudonyms: Option<Lines<'p>>,
 }
 
-struct Copied {
-    hash: PieceHash,
-    records: Vec<RedactionRecord>,
-    truncated: Option<String>,
-}
-
 impl Job<'_> {
     /// Gives the log away in pieces; none when nobody takes them any more.
-    fn run(mut self, mut take: impl FnMut(Vec<u8>) -> bool) -> Option<Copied> {
+    fn run<W: Write + Send>(mut self, mut open: Open, output: &mut Output<'_, W>) -> Option<Ended> {
         let mut hash = PieceHash::default();
-        let mut give = |piece: Vec<u8>| {
-            hash.add(&piece);
-            take(piece)
-        };
         let mut truncated = None;
-        let mut out = self.packing.writer();
+        let first = output.begin(&open)?;
+        let mut headers = first.len();
+        let mut out = self.packing.writer(first);
         let mut buffer = vec![0; READ];
         let mut redacted = Vec::with_capacity(READ + READ / 8);
         loop {
@@ -239,21 +239,27 @@ impl Job<'_> {
             if count == 0 {
                 break;
             }
-            if out.len() >= PIECE && !give(out.take()) {
-                return None;
+            if out.packed().len() >= PIECE + headers {
+                let piece = std::mem::take(out.packed());
+                hash.add(piece.get(headers..).unwrap_or_default());
+                if !output.give(&mut open, piece, headers) {
+                    return None;
+                }
+                *out.packed() = output.begin(&open)?;
+                headers = out.packed().len();
             }
         }
-        let rest = match out.finish() {
-            Ok(rest) => rest,
-            Err(error) => {
-                truncated = Some(error.to_string());
-                Vec::new()
+        match out.finish() {
+            Ok(rest) => {
+                let content = rest.get(headers..).unwrap_or_default();
+                hash.add(content);
+                if !content.is_empty() && !output.give(&mut open, rest, headers) {
+                    return None;
+                }
             }
-        };
-        if !rest.is_empty() && !give(rest) {
-            return None;
+            Err(error) => truncated = Some(error.to_string()),
         }
-        Some(Copied { hash, records: self.stream.into_records(), truncated })
+        Some(Ended { open, hash, records: self.stream.into_records(), truncated })
     }
 }
 
@@ -292,15 +298,20 @@ impl Packing {
         }
     }
 
-    fn writer(self) -> Packer {
+    /// Packs into `out`, behind what is in it.
+    fn writer(self, out: Vec<u8>) -> Packer {
         match self {
-            Packing::None => Packer::None(Vec::new()),
-            Packing::Gzip => Packer::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast())),
+            Packing::None => Packer::None(out),
+            Packing::Gzip => Packer::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::fast())),
+            // Its only failure is one of memory.
             Packing::Zstd => match zstd::stream::write::Encoder::new(Vec::new(), 1) {
-                Ok(encoder) => Packer::Zstd(encoder),
-                Err(_) => Packer::None(Vec::new()),
+                Ok(mut encoder) => {
+                    *encoder.get_mut() = out;
+                    Packer::Zstd(encoder)
+                }
+                Err(_) => Packer::None(out),
             },
-            Packing::Xz => Packer::Xz(liblzma::write::XzEncoder::new(Vec::new(), 1)),
+            Packing::Xz => Packer::Xz(liblzma::write::XzEncoder::new(out, 1)),
         }
     }
 }
@@ -330,14 +341,6 @@ impl Packer {
             Packer::Zstd(out) => out.get_mut(),
             Packer::Xz(out) => out.get_mut(),
         }
-    }
-
-    fn len(&mut self) -> usize {
-        self.packed().len()
-    }
-
-    fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.packed())
     }
 
     fn finish(self) -> io::Result<Vec<u8>> {

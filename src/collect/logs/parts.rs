@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::{modified, why};
 use crate::collect::Files;
 use crate::logs::{LogInput, Part};
-use crate::source::ReadSeek;
+use crate::source::{ReadSeek, SourceKind};
 
 /// A part of a log. Its last line may go on beyond it.
 const LENGTH: u64 = 64 << 20;
@@ -17,6 +17,7 @@ pub(super) fn inputs<'f>(files: &'f Files, path: &'f str, latest_first: bool) ->
     let input = |open: Open<'f>| {
         let mut input = LogInput::lazy(files.source().display_path(path), open);
         input.modified = modified(files, path);
+        input.is_packed = files.kind() == SourceKind::Bundle;
         input
     };
     let length = if latest_first { length(files, path) } else { None };
