@@ -301,7 +301,8 @@ fn a_kubelet_whose_certificate_has_ended() {
     let issued = fix.iter().position(|command| command.contains("kubeconfig user")).map_or(0, |at| at + 1);
     host.write("/root/kubelet.conf", issue("client"));
     host.sh("mkdir -p /var/lib/kubelet/pki && touch /var/lib/kubelet/pki/kubelet-client-current.pem");
-    host.apply(&fix[issued..]);
+    let in_root: Vec<String> = fix[issued..].iter().map(|command| format!("cd /root; {command}")).collect();
+    host.apply(&in_root);
     host.sh(&verify);
     host.check(&["--only", RULE]).silent(RULE);
 }
