@@ -123,6 +123,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("docker config", "{\n \"auths\": {\n  \"r\": {\n   \"auth\": \"@\"\n  }\n }\n}\n"),
 ];
 
+/// Kinds that have to begin their line.
+const MUST_BEGIN: &[&str] =
+    &["static token", "keepalived", "haproxy", "haproxy stats", "redis", "netrc", "encryption key", "yaml, words"];
+
 fn own(number: usize) -> String {
     format!("S3cr{number}tQz7Vw9Kx2")
 }
@@ -223,6 +227,23 @@ fn no_kind_survives_in_any_place() {
             let log = format!("{lines}{rest}\n{text}last: line\n");
             places.push(("a block's border", streamed(log.as_bytes(), READ)));
         }
+        let docker: String = plain
+            .lines()
+            .map(|line| {
+                format!(
+                    "{{\"log\":\"{}\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-21T10:00:00Z\"}}\n",
+                    in_json(line)
+                )
+            })
+            .collect();
+        if !in_json(&secret).contains('\\') && !MUST_BEGIN.contains(&name.as_str()) {
+            places.push(("docker's log", streamed(docker.as_bytes(), READ)));
+        }
+        let cri: String =
+            plain.lines().map(|line| format!("2026-11-21T10:00:00.000000000Z stderr F {line}\n")).collect();
+        if !MUST_BEGIN.contains(&name.as_str()) {
+            places.push(("a container's log", streamed(cri.as_bytes(), READ)));
+        }
         if text.lines().count() == 1 {
             let line = text.trim_end();
             for filling in [300 << 10, (256 << 10) - 20, 256 << 10, (256 << 10) + (32 << 10) - 30, 700 << 10] {
@@ -231,18 +252,7 @@ fn no_kind_survives_in_any_place() {
                     "word ".repeat(filling / 5),
                     "word ".repeat(70_000)
                 );
-                // These have to begin their line.
-                let must_begin = [
-                    "static token",
-                    "keepalived",
-                    "haproxy",
-                    "haproxy stats",
-                    "redis",
-                    "netrc",
-                    "encryption key",
-                    "yaml, words",
-                ];
-                if !must_begin.contains(&name.as_str()) {
+                if !MUST_BEGIN.contains(&name.as_str()) {
                     places.push(("a long line of a log", streamed(long.as_bytes(), READ)));
                     places.push(("a long line", redacted("/var/log/x.log", long.as_bytes())));
                 }
@@ -269,6 +279,110 @@ fn no_kind_survives_in_any_place() {
     }
     assert!(kinds >= 60);
     assert!(survived.is_empty(), "{}:\n{}", survived.len(), survived.join("\n"));
+}
+
+/// What a container wrote, cut by CRI's runtime into pieces that end at `cuts`, with another channel's line in between.
+fn cut_by_cri(line: &str, cuts: &[usize]) -> String {
+    let mut log = String::new();
+    let mut from = 0;
+    for to in cuts.iter().copied().chain([line.len()]) {
+        let tag = if to == line.len() { "F" } else { "P" };
+        log += &format!("2026-11-21T10:00:00.000000000Z stdout {tag} {}\n", &line[from..to]);
+        log += "2026-11-21T10:00:00.000000001Z stderr F starting\n";
+        from = to;
+    }
+    log
+}
+
+/// As dockerd escapes text.
+fn in_json(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t");
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// What a container wrote, as dockerd cuts it after 16 KiB, which is where `cut` of `line` stands.
+fn cut_by_docker(line: &str, cut: usize) -> String {
+    let filling = (16 << 10) - cut;
+    let text = format!("{}{} {line}", "word ".repeat((filling - 1) / 5), ".".repeat((filling - 1) % 5));
+    let (first, last) = text.split_at(16 << 10);
+    let rest = "\"stream\":\"stdout\",\"time\":\"2026-11-21T10:00:00.000000000Z\"}\n";
+    format!("{{\"log\":\"{}\",{rest}{{\"log\":\"{}\\n\",{rest}", in_json(first), in_json(last))
+}
+
+#[test]
+fn no_kind_survives_where_a_runtime_cut_the_line() {
+    let cri = "2026-11-21T10:00:00.000000000Z stdout F starting\n";
+    let docker = "{\"log\":\"starting\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T10:00:00.000000000Z\"}\n";
+    let shown = |log: &str| log.replace("word ", "");
+    let mut survived = Vec::new();
+    for (name, text, secret) in planted() {
+        if text.lines().count() > 1 || MUST_BEGIN.contains(&name.as_str()) {
+            continue;
+        }
+        let line = text.trim_end();
+        let begin = line.find(&secret).expect("planted");
+        let end = begin + secret.len();
+        for cut in 1..line.len() {
+            let mut logs = vec![
+                cut_by_cri(line, &[cut]),
+                cut_by_cri(line, &[cut, (cut + line.len()).div_ceil(2).min(line.len() - 1).max(cut)]),
+            ];
+            if line.len() < 8 << 10 {
+                logs.push(cut_by_docker(line, cut));
+            }
+            // Each half that is long enough to be worth something, or to be recognised.
+            let halves = [secret.get(..cut.saturating_sub(begin)), secret.get(cut.saturating_sub(begin)..)];
+            let halves: Vec<&str> = if (begin + 1..end).contains(&cut) {
+                halves.into_iter().flatten().filter(|half| half.len() >= 9).collect()
+            } else {
+                vec![&secret]
+            };
+            for log in logs {
+                let ordinary = if log.starts_with('{') { docker } else { cri };
+                let log = format!("{ordinary}{log}{ordinary}");
+                for size in [READ] {
+                    let out = streamed(log.as_bytes(), size);
+                    assert_eq!(out.len(), log.len(), "{name}, {cut}");
+                    let found = halves.iter().find(|half| holds(&out, half));
+                    survived.extend(found.map(|half| format!("{name}, cut at {cut}: {half}: {}", shown(&log))));
+                }
+                let out = redacted("/var/log/pods/x.log", log.as_bytes());
+                let found = halves.iter().find(|half| holds(&out, half));
+                survived.extend(found.map(|half| format!("{name}, whole, cut at {cut}: {half}: {}", shown(&log))));
+            }
+        }
+    }
+    assert!(survived.is_empty(), "{}:\n{}", survived.len(), survived.join("\n"));
+}
+
+#[test]
+fn a_message_of_many_pieces_keeps_no_secret_and_the_rest_of_it() {
+    // Pieces of 16 KiB; the secret stands across two of them, far behind what is looked at in one.
+    let secret = own(950);
+    for pieces in [3, 17, 40] {
+        let before = "word ".repeat(pieces * (16 << 10) / 5);
+        let line = format!("{before} DB_PASSWORD={secret} {before}");
+        for shift in [0, 3, 9] {
+            let at = line.find(&secret).expect("planted") + shift;
+            let mut cuts: Vec<usize> = (1..).map(|cut| cut * (16 << 10)).take_while(|cut| *cut < at).collect();
+            cuts.extend((at..line.len()).step_by(16 << 10));
+            let log = cut_by_cri(&line, &cuts);
+            let out = String::from_utf8(streamed(log.as_bytes(), READ)).expect("text");
+            let halves = [&secret[..shift], &secret[shift..]];
+            assert!(halves.iter().filter(|half| half.len() > 5).all(|half| !out.contains(*half)), "{pieces} {shift}");
+            assert_eq!(out.len(), log.len());
+            assert_eq!(out.matches("word ").count(), log.matches("word ").count(), "nothing else is replaced");
+            assert_eq!(out.lines().count(), log.lines().count());
+        }
+    }
+    // A key that begins in one piece and never ends.
+    let key = fs::read_to_string(testdata("pem").join("rsa-pkcs1.key")).expect("a key");
+    let line = format!("{} key: {}", "word ".repeat(3000), key.replace('\n', "\\n"));
+    for cut in (15_000..line.len()).step_by(97) {
+        let out = String::from_utf8(streamed(cut_by_cri(&line, &[cut]).as_bytes(), READ)).expect("text");
+        let left = key.lines().filter(|line| line.len() > 40 && out.contains(*line)).count();
+        assert_eq!(left, 0, "cut at {cut}");
+    }
 }
 
 /// Private keys, with the lines of their numbers.

@@ -3,6 +3,7 @@
 //! that [`super::stream`] would find in the line.
 
 use super::csv::Table;
+use super::message::Message;
 use super::value::{self, After};
 use super::{encoded, names, shapes, state};
 
@@ -63,6 +64,7 @@ struct Lines<'t> {
     text: &'t [u8],
     start: usize,
     end: usize,
+    message: Option<Message<'t>>,
 }
 
 impl<'t> Lines<'t> {
@@ -71,8 +73,19 @@ impl<'t> Lines<'t> {
             self.start = self.text.get(..at).and_then(|text| memchr::memrchr(b'\n', text)).map_or(0, |at| at + 1);
             let rest = self.text.get(at..).unwrap_or_default();
             self.end = at + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            self.message = None;
         }
         (self.text.get(self.start..self.end).unwrap_or_default(), self.start)
+    }
+
+    /// Whether the line, or its message behind a head, is worth a look; each is given with the place in it.
+    fn any(&mut self, at: usize, is_worth: impl Fn(&[u8], usize) -> bool) -> bool {
+        let (line, from) = self.around(at);
+        if is_worth(line, at - from) {
+            return true;
+        }
+        let message = self.message.get_or_insert_with(|| Message::of(line));
+        !message.is_line && message.find(at - from).is_some_and(|at| is_worth(&message.text, at))
     }
 }
 
@@ -85,6 +98,7 @@ impl Marks {
             (",\"system:", Kind::Any),
             ("data:", Kind::Data),
             ("data\":", Kind::Data),
+            ("data\\\":", Kind::Data),
             ("data\" :", Kind::Data),
         ];
         let others = others.into_iter().map(|(text, kind)| Mark { text: text.as_bytes(), kind });
@@ -125,7 +139,7 @@ impl Marks {
 
     /// Appends places of which the lines have to be looked at, at least one for each such line, in no order.
     pub fn find(&self, text: &[u8], places: &mut Vec<usize>) {
-        let mut lines = Lines { text, start: 0, end: 0 };
+        let mut lines = Lines { text, start: 0, end: 0, message: None };
         // What needs a line's end before it has none here.
         if text.starts_with(b"-u") {
             places.push(0);
@@ -215,22 +229,18 @@ fn is_worth(mark: &Mark, lines: &mut Lines<'_>, start: usize) -> bool {
             let is_word = || value.iter().take(length).all(|byte| byte.is_ascii_lowercase() || b".-_".contains(byte));
             spaces > 0 && length >= 12 && !(is_word() && value.get(length) != Some(&b'='))
         }
-        Kind::Url => {
-            let (line, from) = lines.around(start);
+        Kind::Url => lines.any(start, |line, at| {
             let mut hits = Vec::new();
-            shapes::url(line, start - from, &mut hits);
+            shapes::url(line, at, &mut hits);
             !hits.is_empty()
-        }
+        }),
         Kind::User => {
             let rest = text.get(end..).unwrap_or_default();
             let rest = rest.get(..rest.len().min(80)).unwrap_or_default();
             rest.iter().find(|byte| b":/\n".contains(byte)) == Some(&b':')
         }
-        Kind::Data => state::opens_data(lines.around(start).0),
-        Kind::Name => {
-            let (line, from) = lines.around(start);
-            is_name_of_secret(line, start - from)
-        }
+        Kind::Data => lines.any(start, |line, _| state::opens_data(line)),
+        Kind::Name => lines.any(start, is_name_of_secret),
     }
 }
 

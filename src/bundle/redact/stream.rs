@@ -6,6 +6,8 @@ use aho_corasick::AhoCorasick;
 
 use super::csv::Table;
 use super::marks::{self, Marks};
+use super::message::Message;
+use super::pieces::{self, Pieces};
 use super::state::State;
 use super::value::{self, After};
 use super::{Hit, Policy, Records, encoded, fill, json, names, shapes};
@@ -42,6 +44,10 @@ pub struct Stream {
     variables: bool,
     /// Every line is looked at, whether or not it has a mark: files that people write are small.
     every_line: bool,
+    /// Lines of a message that a container's runtime cut into several.
+    pieces: Pieces,
+    /// Whether there are such lines.
+    is_of_container: bool,
 }
 
 impl Stream {
@@ -62,6 +68,8 @@ impl Stream {
             inside: None,
             variables: path.starts_with("/proc/") && path.ends_with("/environ"),
             every_line: false,
+            pieces: Pieces::default(),
+            is_of_container: false,
         }
     }
 
@@ -96,6 +104,7 @@ impl Stream {
         if !line.is_empty() {
             self.long_or_whole(line, out);
         }
+        self.release(true, out);
     }
 
     pub fn into_records(self) -> Vec<RedactionRecord> {
@@ -117,12 +126,17 @@ impl Stream {
         if !self.every_line {
             marks::find_runs(lines, self.policy, self.depth, &mut places);
             MARKS.find(lines, &mut places);
+            self.is_of_container |= pieces::are_of_container(lines);
+            if self.is_of_container {
+                pieces::places(lines, &mut places);
+            }
         }
         places.sort_unstable();
         let mut done = 0;
         let mut places = places.into_iter().peekable();
         while done < lines.len() {
-            let next = if self.every_line || self.state.is_active() || self.table.is_active() {
+            let is_inside = self.state.is_active() || self.table.is_active() || self.pieces.is_active();
+            let next = if self.every_line || is_inside {
                 done
             } else {
                 while places.next_if(|place| *place < done).is_some() {}
@@ -150,9 +164,14 @@ impl Stream {
 
     fn long_or_whole(&mut self, line: Vec<u8>, out: &mut Vec<u8>) {
         if line.len() <= PART && self.carried.is_empty() && self.inside.is_none() {
-            self.one(&line, out);
+            match self.pieces.take(line) {
+                Some(line) => self.one(&line, Vec::new(), out),
+                None if self.pieces.is_ready() => self.release(false, out),
+                None => {}
+            }
             return;
         }
+        self.release(true, out);
         self.rest = line;
         self.long_line(out);
         let last = std::mem::take(&mut self.rest);
@@ -216,24 +235,59 @@ impl Stream {
         cut
     }
 
-    /// A whole line.
-    fn one(&mut self, line: &[u8], out: &mut Vec<u8>) {
+    /// Looks at the messages that are held, each in one, and writes their lines.
+    fn release(&mut self, is_last: bool, out: &mut Vec<u8>) {
+        let messages = self.pieces.messages();
+        let mut follow = Vec::new();
+        for message in messages.iter().filter(|message| message.len() > 1) {
+            let joined = self.pieces.joined(message);
+            let mut hits = Vec::new();
+            follow.push((message.last().copied(), self.look_at(&joined.text, &mut hits)));
+            if !self.policy.secrets {
+                hits.retain(|hit| hit.rule.ends_with("private-key"));
+            }
+            self.pieces.spread(message, &joined, merge(hits));
+        }
+        let firsts: Vec<(usize, &[usize])> =
+            messages.iter().filter_map(|message| message.split_first()).map(|(first, rest)| (*first, rest)).collect();
+        let mut blanked: Vec<usize> = Vec::new();
+        for (index, mut held) in self.pieces.release(is_last).into_iter().enumerate() {
+            // A value that the line before began is the message's, not only its first piece's.
+            if self.state.is_active()
+                && let Some((_, rest)) = firsts.iter().find(|(first, _)| *first == index)
+            {
+                blanked.extend_from_slice(rest);
+            }
+            if blanked.contains(&index) {
+                held.blank();
+            }
+            self.one(&held.line, held.hits, out);
+            for (_, after) in follow.extract_if(.., |(last, _)| *last == Some(index)) {
+                self.follows(after);
+            }
+        }
+    }
+
+    /// A whole line, of which it is known that `hits` are secret.
+    fn one(&mut self, line: &[u8], mut hits: Vec<Hit>, out: &mut Vec<u8>) {
         let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let mut hits = Vec::new();
-        self.state.before(text, &mut hits);
+        let message = Message::of(text);
+        let mut of_message = Vec::new();
+        self.state.before(&message.text, &mut of_message);
         if self.policy.secrets {
             self.look(text, &mut hits);
-            let known = hits.len();
-            self.table.find(text, &mut hits);
-            if hits.len() == known && !self.table.is_active() {
-                self.table.learn(text);
+            let known = of_message.len();
+            self.table.find(&message.text, &mut of_message);
+            if of_message.len() == known && !self.table.is_active() {
+                self.table.learn(&message.text);
             }
-            self.state.after(text);
+            self.state.after(&message.text);
         } else {
-            hits.retain(|hit| hit.rule.ends_with("private-key"));
             self.look(text, &mut hits);
             hits.retain(|hit| hit.rule.ends_with("private-key"));
+            of_message.retain(|hit| hit.rule.ends_with("private-key"));
         }
+        hits.extend(of_message.into_iter().map(|hit| message.in_line(hit)));
         let hits = merge(hits);
         self.write(line, &hits, out);
         self.line += 1;
@@ -245,7 +299,8 @@ impl Stream {
             let mut start = 0;
             for variable in line.split(|byte| *byte == 0) {
                 let before = hits.len();
-                self.look_at(variable, hits);
+                let follows = self.look_at(variable, hits);
+                self.follows(follows);
                 for hit in hits.iter_mut().skip(before) {
                     hit.start += start;
                     hit.end += start;
@@ -253,11 +308,34 @@ impl Stream {
                 start += variable.len() + 1;
             }
         } else {
-            self.look_at(line, hits);
+            let follows = self.look_at(line, hits);
+            self.follows(follows);
         }
     }
 
-    fn look_at(&mut self, line: &[u8], hits: &mut Vec<Hit>) {
+    /// What the lines behind one mean because of it.
+    fn follows(&mut self, (after, is_wrapped): (After, bool)) {
+        self.state.begin(after);
+        if is_wrapped {
+            self.state.wrapped();
+        }
+    }
+
+    /// Gives what follows the line, and whether base64 of it goes on in the next.
+    fn look_at(&self, line: &[u8], hits: &mut Vec<Hit>) -> (After, bool) {
+        let message = Message::of(line);
+        if message.is_line {
+            return self.look_into(line, hits);
+        }
+        // Some kinds have to begin their line, others may stand in a line's head or behind the message.
+        let mut of_message = Vec::new();
+        let follows = self.look_into(&message.text, &mut of_message);
+        self.look_into(line, hits);
+        hits.extend(of_message.into_iter().map(|hit| message.in_line(hit)));
+        follows
+    }
+
+    fn look_into(&self, line: &[u8], hits: &mut Vec<Hit>) -> (After, bool) {
         let certain = shapes::find(line, hits) && json::find(line, hits);
         shapes::bootstrap_tokens(line, hits);
         let mut after = After::Nothing;
@@ -277,10 +355,7 @@ impl Stream {
             }
             _ => hits.push(Hit::new(0, line.len(), "unreadable")),
         }
-        self.state.begin(after);
-        if encoded::find(line, self.policy, self.depth, hits).unfinished {
-            self.state.wrapped();
-        }
+        (after, encoded::find(line, self.policy, self.depth, hits).unfinished)
     }
 
     fn write(&mut self, line: &[u8], hits: &[Hit], out: &mut Vec<u8>) {

@@ -133,7 +133,8 @@ impl Reader<'_, '_> {
             return true;
         }
         let is_password = names::is_password(self.name);
-        if is_password && matches!(self.at(value), b'"' | b'\'') {
+        let quote = self.skip(value, |byte| byte == b'\\');
+        if is_password && matches!(self.at(quote), b'"' | b'\'') {
             return true;
         }
         let text = String::from_utf8_lossy(self.line.get(..self.line.len().min(4096)).unwrap_or_default()).into_owned();
