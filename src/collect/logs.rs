@@ -1,6 +1,7 @@
 //! Which logs of a host are scanned: the files of the system, of the runtime and of Kubernetes under /var/log, and on a
 //! live host the journal of their units.
 
+pub mod audit;
 mod discover;
 pub mod follow;
 mod journal;
