@@ -89,11 +89,11 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(words: &[String]) -> Result<Asked> {
+    fn of(word: &str, words: &[String]) -> Result<Asked> {
         let mut asked = Asked { shapes: Vec::new(), short: false, cached: false, minutes: 5, names: Vec::new() };
         let mut words = words.iter();
-        while let Some(word) = words.next() {
-            match word.as_str() {
+        while let Some(given) = words.next() {
+            match given.as_str() {
                 "--shape" => {
                     let name = words.next().context("--shape needs a name")?;
                     let shape = Shape::of(name).with_context(|| {
@@ -119,7 +119,11 @@ impl Asked {
             }
         }
         if asked.shapes.is_empty() {
-            asked.shapes = if asked.short { vec![Shape::Stacked] } else { Shape::ALL.to_vec() };
+            asked.shapes = if asked.short || ["preflight", "stress"].contains(&word) {
+                vec![Shape::Stacked]
+            } else {
+                Shape::ALL.to_vec()
+            };
         }
         Ok(asked)
     }
@@ -167,7 +171,7 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
         _ => {}
     }
     let mut needs = build::needs();
-    let asked = Asked::of(words)?;
+    let asked = Asked::of(word, words)?;
     if asked.cached {
         needs.extend(asked.shapes.iter().flat_map(|shape| shape.unbuilt(&place)));
         if !needs.is_empty() {

@@ -6,7 +6,7 @@ use crate::facts::Host;
 use crate::facts::log::LogHit;
 use crate::origin::Unknown;
 use crate::rules::support::in_words;
-use crate::rules::{Context, Detector, Judge, Refined};
+use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: Some(refine) };
@@ -29,6 +29,9 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     if total == 1 {
         return;
     }
+    if let Some(unknown) = context.cluster.hosts.iter().find_map(not_running::just_booted) {
+        return verdict.unknown(unknown);
+    }
     // Members that nobody named may run; then only what etcd itself says or does proves the loss.
     if !membership.complete && !says_so(context) {
         let down = in_words(&membership.names(MemberState::Down));
@@ -42,7 +45,11 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
 }
 
 /// A member that says that it is healthy has just read through a majority: what it complained of before is over, or it is slow.
+/// After a boot the members wait for each other.
 fn refine(_: &Context<'_>, host: &Host, _: &LogHit) -> Refined {
+    if not_running::just_booted(host).is_some() {
+        return Refined::Drop;
+    }
     match host.probes.etcd.iter().any(|answer| matches!(answer.healthy, Ok(true))) {
         true => Refined::Drop,
         false => Refined::Keep(Vec::new()),
