@@ -70,6 +70,8 @@ fn what_systemd_takes_and_nobody_meant() {
     let programs =
         ["kubelet", "kube-proxy", "kube-apiserver", "containerd"].map(|name| format!("/usr/local/bin/{name}"));
     let mut files: Vec<(&str, &str)> = paths.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    // etcd listens for its peers on localhost when it is told nothing.
+    files.push(("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 m1\n"));
     files.extend(programs.iter().map(|path| (path.as_str(), PROGRAM)));
     // Nothing is enabled at boot: the programs are not executable yet.
     let Some(host) = Booted::boot(&files, &[]) else { return };
