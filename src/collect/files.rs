@@ -81,6 +81,13 @@ impl Files {
         self.is_live() || self.source.recording().is_some_and(|recording| recording.of == SourceKind::Live)
     }
 
+    /// Whether the folder of a path that is not there is: a source that holds nothing of it may be one that was made
+    /// without it, unless it is the live host.
+    pub fn folder_is_there(&self, path: &str) -> bool {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.is_of_live_host() || folder.is_empty() || self.exists(folder) == Ok(true)
+    }
+
     /// A file's bytes.
     pub fn bytes(&self, path: &str) -> Result<Arc<Vec<u8>>, ReadError> {
         cached(&self.raw, path, || self.source.read(path).map(Arc::new))

@@ -84,10 +84,14 @@ fn kubelet_configuration(
     invalid_files: &mut Vec<(Origin, String)>,
 ) -> Fact<Option<ConfigDocument>> {
     // A path that a flag gives is not replaced by a usual one: the kubelet would not look there either.
+    let is_named = !path.is_empty();
     let candidates: Vec<&str> = if path.is_empty() { KUBELET_CONFIGURATIONS.to_vec() } else { vec![path] };
     for (index, path) in candidates.into_iter().enumerate() {
         match files.text(path) {
             Ok(file) => return read_kubelet_configuration(problems, &file.path, &file.text, invalid_files).map(Some),
+            Err(error) if error.is_absent() && is_named && !files.folder_is_there(path) => {
+                return Err(Unknown::new(path, "its folder is not part of this source"));
+            }
             Err(error) if error.is_absent() => {}
             // A source need not hold every path that some distribution uses, but the first has to be known.
             Err(ReadError::NotCovered { .. }) if index > 0 => {}

@@ -211,7 +211,7 @@ fn items(values: &Values, key: &str) -> Vec<Sourced<String>> {
 }
 
 /// Regular files of a directory whose names end so, in lexical order; none when there is no such directory.
-fn files_in(files: &Files, directory: &str, endings: &[&str]) -> Fact<Vec<String>> {
+pub(super) fn files_in(files: &Files, directory: &str, endings: &[&str]) -> Fact<Vec<String>> {
     match files.list(directory) {
         Ok(entries) => Ok(entries
             .iter()
@@ -445,7 +445,10 @@ mod tests {
         assert!(matches!(absent.docker_daemon, Ok(None)));
         assert!(matches!(absent.containerd, Ok(None)));
         assert!(matches!(absent.crio, Ok(None)));
-        assert!(absent.cni.unwrap().is_empty());
+        // A copy without the whole folder says nothing of it.
+        assert!(absent.cni.is_err());
+        let (empty, _) = runtimes(MemorySource::new("m1").file("/etc/cni/readme", ""));
+        assert!(empty.cni.unwrap().is_empty());
         let denied =
             ["/etc/docker/daemon.json", "/etc/containerd/config.toml", "/etc/cni/net.d", "/etc/crio/crio.conf"];
         let source = denied.iter().fold(MemorySource::new("m1"), |source, path| source.denied(*path));

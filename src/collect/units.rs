@@ -77,12 +77,18 @@ fn runs_component(unit: &Unit, scripts: &[Script]) -> bool {
     })
 }
 
-/// `DefaultEnvironment=` of the service manager.
+/// `DefaultEnvironment=` of the service manager, of its file and of those beside it.
 fn manager_defaults(files: &Files) -> Vec<Assignment> {
-    let Ok(file) = files.text("/etc/systemd/system.conf") else { return Vec::new() };
-    let parsed = systemd_unit::parse(&file.path, &file.text);
     let is_default = |a: &Assignment| a.section == "Manager" && a.key == "DefaultEnvironment";
-    parsed.assignments.into_iter().filter(is_default).collect()
+    let beside = ["/usr/lib/systemd/system.conf.d", "/etc/systemd/system.conf.d"]
+        .into_iter()
+        .flat_map(|folder| super::runtimes::files_in(files, folder, &[".conf"]).unwrap_or_default());
+    std::iter::once("/etc/systemd/system.conf".to_owned())
+        .chain(beside)
+        .filter_map(|path| files.text(&path).ok())
+        .flat_map(|file| systemd_unit::parse(&file.path, &file.text).assignments)
+        .filter(is_default)
+        .collect()
 }
 
 fn read(files: &Files, path: &str) -> Result<Arc<TextFile>, ReadError> {

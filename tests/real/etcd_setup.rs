@@ -131,15 +131,16 @@ fn an_address_where_every_host_finds_itself() {
                   --advertise-client-urls http://10.0.0.12:2379 --listen-peer-urls http://10.0.0.12:2380 \
                   --initial-advertise-peer-urls http://10.0.0.12:2380 --initial-cluster ";
     let alone = host.start_unit(UNIT, LOG);
-    let _lost = host.spawn(&format!("{second} m1=http://127.0.0.1:2380,m2=http://10.0.0.12:2380"), "/tmp/m2.log");
+    let lost = host.spawn(&format!("{second} m1=http://127.0.0.1:2380,m2=http://10.0.0.12:2380"), "/tmp/m2.log");
     let refused = "grep -q 'dial tcp 127.0.0.1:2380: connect: connection refused' /tmp/m2.log";
     eventually("m2 to dial itself", 30, || host.output(refused).status.success().then_some(()));
+    drop(lost);
     let report = host.check(&["--only", RULE]);
     let finding = report.only(RULE);
     finding.says(&["m1", "http://127.0.0.1:2380"]);
     // The members have never found each other: there is no list of them to look at yet.
     host.apply(&finding.fix()[..1]);
-    drop((alone, _lost));
+    drop(alone);
     host.sh("rm -rf /var/lib/etcd /var/lib/m2");
     let _m2 = host.spawn(&format!("{second} m1=http://10.0.0.11:2380,m2=http://10.0.0.12:2380"), "/tmp/m2.log");
     let _etcd = serving(&host);

@@ -157,7 +157,9 @@ fn a_worker_that_knows_one_master() {
 fn a_host_behind_the_bridge_of_docker() {
     const RULE: &str = "cidr-overlap";
     let needs = &["ip"];
-    let hosts = (host("m1", &["172.17.3.4/24"], needs), host("w1", &["10.0.0.21/24"], needs));
+    let addresses = &["172.17.3.4/24"];
+    let apart = Options { name: "m1", addresses, gateway: Some("172.17.3.1"), needs, ..Options::default() };
+    let hosts = (Sandbox::start(apart), host("w1", &["10.0.0.21/24"], needs));
     let (Some(m1), Some(w1)) = hosts else { return };
     master(&m1, "172.17.3.4");
     kubeconfig(&w1, "https://172.17.3.4:6443");

@@ -3,7 +3,7 @@
 use super::super::{Files, Problems};
 use super::note_invalid;
 use crate::facts::kubernetes::Kubernetes;
-use crate::origin::Sourced;
+use crate::origin::{Sourced, Unknown};
 use crate::parse::kubeconfig;
 use crate::source::{FileKind, ReadError, SourceKind};
 
@@ -92,8 +92,12 @@ pub fn add(kubernetes: &mut Kubernetes, files: &Files, problems: &Problems, name
         if known || !path.starts_with('/') {
             continue;
         }
-        if read(kubernetes, files, problems, path, true).is_err() && !kubernetes.absent_files.contains(name) {
-            kubernetes.absent_files.push(name.clone());
+        if read(kubernetes, files, problems, path, true).is_ok() || kubernetes.absent_files.contains(name) {
+            continue;
+        }
+        match files.folder_is_there(path) {
+            true => kubernetes.absent_files.push(name.clone()),
+            false => kubernetes.unread_kubeconfigs.push(Unknown::new(path, "its folder is not part of this source")),
         }
     }
 }

@@ -87,7 +87,10 @@ fn the_kubelets_configuration() {
     assert_eq!(valid.kind.value, "KubeletConfiguration");
     assert_eq!(run(MemorySource::new("m1"), "").0.kubelet_configuration, Ok(None));
     // A flag's path is the only one that counts.
-    assert_eq!(run(configured(KUBELET), "/opt/kubelet.yaml").0.kubelet_configuration, Ok(None));
+    let beside = configured(KUBELET).file("/opt/other.yaml", "");
+    assert_eq!(run(beside, "/opt/kubelet.yaml").0.kubelet_configuration, Ok(None));
+    // A copy without the whole folder says nothing of it.
+    assert!(run(configured(KUBELET), "/opt/kubelet.yaml").0.kubelet_configuration.is_err());
     for (text, why, place) in [
         (format!("{KUBELET}port: [\n"), "did not find expected node", "/var/lib/kubelet/config.yaml:6:1"),
         (KUBELET.replace("KubeletC", "KubeProxyC"), "where the kubelet expects", "/var/lib/kubelet/config.yaml:2:7"),
