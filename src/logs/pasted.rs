@@ -352,7 +352,7 @@ mod tests {
         let gone = "cannot begin with file /a: it is gone";
         let found = "cannot find \"x\" anywhere";
         for (text, expected) in [
-            (format!("\u{1b}[31mcannot\u{1b}[0m begin with file /a: it is gone\r\n"), gone),
+            ("\u{1b}[31mcannot\u{1b}[0m begin with file /a: it is gone\r\n".to_owned(), gone),
             ("[1;31mcannot[0m begin with file /a: it is gone\n".to_owned(), gone),
             ("#033[31mcannot#033[0m begin with file /a: it is gone\n".to_owned(), gone),
             ("cannot begin with file /\u{200b}a: it is gone\n".to_owned(), gone),

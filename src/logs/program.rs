@@ -75,6 +75,11 @@ const ANYONE: &[&str] = &[
     "k0s",
     "kubelite",
     "minikube",
+    // Packages of Go that write lines of their own.
+    "grpc",
+    "http",
+    "http2",
+    "transport",
     "sh",
     "bash",
     "dash",
