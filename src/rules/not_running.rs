@@ -51,7 +51,7 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         .value("processes", processes.len())
         .maybe_value("file", starter.origin.path())
         .maybe_value("unit", unit_of(starter))
-        .maybe_value("dependents", unit_of(starter).and_then(|unit| dependents(host, &unit)))
+        .maybe_value("dependents", unit_of(starter).and_then(|unit| dependents(host, unit)))
         .at(&host.name, &starter.origin, format!("would start {name}, and no process of it is there"));
     let targets = reach::own_targets(component, "listen-client-urls");
     for refused in host.probes.connects.iter().filter(|answer| targets.contains(&answer.target)) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{AT, connect, only, outcome, unknown};
 use crate::collect::host::{HostOptions, collect};
 use crate::facts::Host;
-use crate::facts::probe::{ConnectOutcome, CriAnswer};
+use crate::facts::probe::{ClusterInfo, ConnectOutcome, CriAnswer};
 use crate::facts::system::Process;
 use crate::logs::{ScanOptions, Scanner};
 use crate::origin::{Fact, Unknown};
@@ -106,6 +106,38 @@ fn where_a_node_is_to_join() {
         let mut host = bare(JOIN, &["containerd"]);
         host.probes.connects.push(connect("10.0.0.10:6443", answer.clone()));
         assert_eq!(outcome("kubelet-apiserver-unreachable", host), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn what_a_cluster_tells_who_joins() {
+    let pinned = "\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+discovery:
+  bootstrapToken:
+    apiServerEndpoint: 10.0.0.10:6443
+    token: abcdef.0123456789abcdef
+    caCertHashes: [\"sha256:aa\"]
+";
+    let info = |ids: &[&str], authorities: &[&str]| ClusterInfo {
+        token_ids: ids.iter().map(|&id| id.to_owned()).collect(),
+        authorities: authorities.iter().map(|&hash| hash.to_owned()).collect(),
+    };
+    for (configuration, told, expected) in [
+        (JOIN, Some(Ok(info(&["abcdef"], &["sha256:bb"]))), "passes"),
+        (JOIN, Some(Ok(info(&["fedcba"], &["sha256:bb"]))), "fails"),
+        (JOIN, Some(Ok(info(&[], &["sha256:bb"]))), "fails"),
+        (pinned, Some(Ok(info(&["abcdef"], &["sha256:bb", "sha256:aa"]))), "passes"),
+        (pinned, Some(Ok(info(&["abcdef"], &["sha256:bb"]))), "fails"),
+        (pinned, Some(Ok(info(&["abcdef"], &[]))), "passes"),
+        (pinned, Some(Err(unknown("HTTP 403"))), "unknown"),
+        (pinned, None, "na"),
+        (INIT, Some(Ok(info(&[], &[]))), "na"),
+    ] {
+        let mut host = bare(configuration, &["containerd"]);
+        host.probes.cluster_info = told.clone();
+        assert_eq!(outcome("kubeadm-join-failed", host), expected, "{told:?}");
     }
 }
 

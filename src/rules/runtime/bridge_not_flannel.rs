@@ -101,6 +101,10 @@ fn gives_docker_its_network(host: &Host) -> bool {
             || kubelet.flag("container-runtime-endpoint").is_some_and(|endpoint| !endpoint.value.contains("dockershim"))
             || kubelet.is_at_least(1, 24) == Some(true)
     });
+    // cri-dockerd leaves pods on docker's bridge where it is told to.
+    let cri_dockerd = host.component(ComponentName::CriDockerd).and_then(|shim| shim.flag("network-plugin"));
+    let is_plain = cri_dockerd.is_some_and(|plugin| plugin.value.is_empty() || plugin.value == "noop");
+    let uses_cni = uses_cni && !is_plain;
     let has_cni = host.runtimes.cni.as_ref().is_ok_and(|configs| !configs.is_empty());
     on_host && !uses_cni && !has_cni
 }
