@@ -1,5 +1,6 @@
 //! docs/coverage.md says which conditions are found, in which ways, and with which fixtures. It is made from the cards, from
-//! testdata/rules and from testdata/conditions.txt, the list of what the project promises; this test says when it is stale.
+//! testdata/rules, from testdata/conditions.txt, the list of what the project promises, and from the tests in tests/real and
+//! tests/cluster that break a real component; this test says when it is stale.
 //!
 //! `UPDATE=1 cargo test --test coverage` writes it anew.
 #![allow(clippy::disallowed_methods, reason = "a test lists its fixtures and writes the document when it is told to")]
@@ -20,21 +21,73 @@ const OUTCOMES: [&str; 4] = ["fail", "pass", "na", "unknown"];
 /// Conditions that are found beside those that were promised.
 const BESIDE: [&str; 4] = ["controllers-not-running", "kubeadm-config-invalid", "kubeadm-leftovers", "lb-not-running"];
 
-/// The promised conditions with their ways.
-fn promised() -> BTreeMap<String, BTreeSet<String>> {
-    let path = testdata("conditions.txt");
+/// A promised condition.
+struct Promise {
+    ways: BTreeSet<String>,
+    /// Whether a document describes it from which clusters are built: a real component shows it, or the list of those that
+    /// none can show says why.
+    documents: bool,
+}
+
+/// The lines of a list in testdata, without its comments.
+fn list(name: &str) -> Vec<String> {
+    let path = testdata(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let promised: BTreeMap<String, BTreeSet<String>> = lines
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// The promised conditions.
+fn promised() -> BTreeMap<String, Promise> {
+    let promised: BTreeMap<String, Promise> = list("conditions.txt")
+        .iter()
         .map(|line| {
-            let (id, ways) = line.split_once('\t').unwrap_or_else(|| panic!("{line}: lacks its ways"));
+            let mut fields = line.split('\t');
+            let (Some(id), Some(ways)) = (fields.next(), fields.next()) else { panic!("{line}: lacks its ways") };
             let ways: BTreeSet<String> = ways.split(',').map(str::to_owned).collect();
             assert!(ways.iter().all(|way| WAYS.contains(&way.as_str())), "{line}");
-            (id.to_owned(), ways)
+            let mark = fields.next();
+            assert!(mark.is_none_or(|mark| mark == "documents"), "{line}");
+            (id.to_owned(), Promise { ways, documents: mark.is_some() })
         })
         .collect();
     assert!(promised.len() > 150, "{} conditions", promised.len());
     promised
+}
+
+/// The files with one of these endings under a folder of the repository.
+fn files(folder: &str, ending: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for path in entries.flatten().map(|entry| entry.path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|extension| extension == ending) => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found
+}
+
+/// Which tests break a real component and find the rule: `real` for those of tests/real, which name it in a constant,
+/// `cluster` for a fault of tests/cluster.
+fn shown() -> BTreeMap<String, BTreeSet<&'static str>> {
+    let mut shown: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
+    for (folder, ending, before, kind) in
+        [("tests/real", "rs", ": &str = \"", "real"), ("tests/cluster/faults", "toml", "rule = \"", "cluster")]
+    {
+        for path in files(folder, ending) {
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            for line in text.lines().filter(|line| kind == "real" || line.starts_with(before)) {
+                let Some((_, rest)) = line.split_once(before) else { continue };
+                let Some((id, _)) = rest.split_once('"') else { continue };
+                shown.entry(id.to_owned()).or_default().insert(kind);
+            }
+        }
+    }
+    shown
 }
 
 /// How many fixtures a rule has of each outcome.
@@ -64,17 +117,19 @@ fn in_order(ways: &BTreeSet<String>) -> String {
 }
 
 fn document() -> String {
-    let (cards, promised) = (cards(), promised());
+    let (cards, promised, shown) = (cards(), promised(), shown());
     let ids: BTreeSet<&str> =
         cards.iter().map(|card| card.id.as_str()).chain(promised.keys().map(String::as_str)).collect();
+    let documents: Vec<&str> =
+        promised.iter().filter(|(_, promise)| promise.documents).map(|(id, _)| id.as_str()).collect();
     let none = BTreeSet::new();
     let mut rows = String::new();
     let (mut whole, mut partial, mut absent) = (0, 0, 0);
     for id in &ids {
-        let wanted = promised.get(*id).unwrap_or(&none);
+        let wanted = promised.get(*id).map_or(&none, |promise| &promise.ways);
         let Some(card) = cards.get(id) else {
             absent += 1;
-            let _ = writeln!(rows, "| {id} | | | | {} | |", in_order(wanted));
+            let _ = writeln!(rows, "| {id} | | | | {} | | |", in_order(wanted));
             continue;
         };
         let has = ways(card);
@@ -92,11 +147,12 @@ fn document() -> String {
             .join(", ");
         let _ = writeln!(
             rows,
-            "| {id} | {} | {} | {} | {} | {counts} |",
+            "| {id} | {} | {} | {} | {} | {counts} | {} |",
             card.component,
             card.severity.name(),
             in_order(&has),
             in_order(&missing),
+            shown.get(*id).map(|kinds| kinds.iter().copied().collect::<Vec<_>>().join(", ")).unwrap_or_default(),
         );
     }
     format!(
@@ -104,8 +160,14 @@ fn document() -> String {
          Made from the cards, the fixtures and the list of promised conditions; `UPDATE=1 cargo test --test coverage`\n\
          writes it anew.\n\n\
          {} conditions: {whole} found in every promised way, {partial} in some of them, {absent} not yet.\n\n\
-         | condition | component | severity | found in | missing | fixtures |\n|---|---|---|---|---|---|\n{rows}",
-        ids.len()
+         Real: a test breaks a real component, finds it and mends it, in tests/real on one host, in tests/cluster in a\n\
+         cluster of kubeadm. {} of the {} conditions that documents describe have one; testdata/not-real.txt says why the\n\
+         others have none.\n\n\
+         | condition | component | severity | found in | missing | fixtures | real |\n|---|---|---|---|---|---|---|\n\
+         {rows}",
+        ids.len(),
+        documents.iter().filter(|id| shown.contains_key(**id)).count(),
+        documents.len(),
     )
 }
 
@@ -148,4 +210,30 @@ fn fixtures_belong_to_cards() {
         .filter(|rule| cards.get(rule).is_none())
         .collect();
     assert!(strangers.is_empty(), "fixtures of no card: {strangers:?}");
+}
+
+#[test]
+fn what_documents_describe_is_shown_by_real_components() {
+    let (shown, promised) = (shown(), promised());
+    let reasons: BTreeMap<String, String> = list("not-real.txt")
+        .iter()
+        .map(|line| {
+            let (id, why) = line.split_once('\t').unwrap_or_else(|| panic!("{line}: lacks its reason"));
+            assert!(why.len() > 20, "{line}: that is no reason");
+            (id.to_owned(), why.to_owned())
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for (id, _) in promised.iter().filter(|(_, promise)| promise.documents) {
+        match (shown.contains_key(id), reasons.contains_key(id)) {
+            (false, false) => {
+                wrong.push(format!("{id}: no test breaks a real component, and testdata/not-real.txt lacks it"))
+            }
+            (true, true) => wrong.push(format!("{id}: a test shows it, take it out of testdata/not-real.txt")),
+            _ => {}
+        }
+    }
+    let stale = reasons.keys().filter(|id| promised.get(*id).is_none_or(|promise| !promise.documents));
+    wrong.extend(stale.map(|id| format!("{id}: in testdata/not-real.txt, and no document describes it")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,6 +1,7 @@
 //! Which logs of a host are scanned: the files of the system, of the runtime and of Kubernetes under /var/log, and on a
 //! live host the journal of their units.
 
+pub mod audit;
 mod discover;
 pub mod follow;
 mod journal;
@@ -19,7 +20,7 @@ use jiff::tz::TimeZone;
 use super::Files;
 use crate::facts::log::Logs;
 use crate::logs::format::journal::JournalReader;
-use crate::logs::{LogInput, ScanOptions, Scanner, Tell};
+use crate::logs::{LogInput, ScanOptions, Scanner, Tell, pasted};
 use crate::source::{ReadError, Source, SourceKind};
 
 /// A live host's logs are read back so far unless the user says otherwise.
@@ -95,6 +96,12 @@ pub fn collect_events(files: &Files, scanner: &Scanner, options: &ScanOptions, t
         input.attribution = None;
         input.is_packed = true;
         inputs.push(input);
+    }
+    if options.excerpt_lines > 0 {
+        for input in &mut inputs {
+            let open = std::mem::replace(&mut input.open, Box::new(|| Err(io::ErrorKind::NotFound.into())));
+            input.open = Box::new(move || pasted::open(scanner, open()?));
+        }
     }
     let mut logs = scanner.scan_events(inputs, &options, tell);
     drop(clock);

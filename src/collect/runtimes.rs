@@ -268,6 +268,10 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 fn cni(files: &Files, problems: &Problems) -> Fact<Vec<CniConfig>> {
+    // A copy of a host without the whole folder does not say that the host has none: the plug-ins' installers make it.
+    if !files.is_of_live_host() && files.exists("/etc/cni") == Ok(false) {
+        return Err(Unknown::new("CNI configuration", "/etc/cni is not part of this source"));
+    }
     let mut configs = Vec::new();
     for path in files_in(files, "/etc/cni/net.d", &[".conf", ".conflist", ".json"])? {
         let Some(file) = optional_text(files, &path)? else { continue };

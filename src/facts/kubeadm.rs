@@ -126,4 +126,16 @@ impl<'a> KubeadmPlan<'a> {
     pub fn discovery_endpoint(&self) -> Option<&'a Sourced<String>> {
         self.join.filter(|_| self.is_join())?.get("discovery.bootstrapToken.apiServerEndpoint")
     }
+
+    /// The bootstrap token to join with, as far as it is kept: [`crate::parse::config_document::token_id`].
+    pub fn discovery_token(&self) -> Option<&'a Sourced<String>> {
+        let join = self.join.filter(|_| self.is_join())?;
+        join.get("discovery.bootstrapToken.token").or_else(|| join.get("discovery.tlsBootstrapToken"))
+    }
+
+    /// The authorities that the cluster may have: `sha256:...`.
+    pub fn authority_hashes(&self) -> Vec<&'a Sourced<String>> {
+        let join = self.join.filter(|_| self.is_join());
+        join.map(|join| join.list("discovery.bootstrapToken.caCertHashes")).unwrap_or_default()
+    }
 }

@@ -73,6 +73,19 @@ impl LogHit {
         Some(end.duration_since(time(&self.last)?).as_secs())
     }
 
+    /// Seconds that its last series of matches took, those without a pause of more than [`QUIET`] between.
+    pub fn last_series_seconds(&self) -> Option<i64> {
+        let last = *self.seconds.last()?;
+        let mut first = last;
+        for second in self.seconds.iter().rev() {
+            if first - second > QUIET {
+                break;
+            }
+            first = *second;
+        }
+        Some(last - first)
+    }
+
     /// What a finding's evidence says of it.
     pub fn occurrences(&self) -> Occurrences {
         Occurrences {
@@ -83,6 +96,41 @@ impl LogHit {
             restarted: self.restarted.clone(),
             seconds: self.seconds.clone(),
             lines: self.lines.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_series() {
+        let cases: [(&[i64], Option<i64>); 5] = [
+            (&[], None),
+            (&[100], Some(0)),
+            (&[100, 130, 190], Some(90)),
+            (&[100, 1000, 1030], Some(30)),
+            (&[100, 161, 170], Some(9)),
+        ];
+        for (seconds, expected) in cases {
+            let hit = LogHit {
+                rule: String::new(),
+                pattern: 0,
+                component: None,
+                captures: BTreeMap::new(),
+                count: 0,
+                first: None,
+                last: None,
+                ongoing: None,
+                pause: None,
+                restarts: 0,
+                restarted: BTreeMap::new(),
+                seconds: seconds.iter().copied().collect(),
+                lines: Vec::new(),
+                brief: false,
+            };
+            assert_eq!(hit.last_series_seconds(), expected, "{seconds:?}");
         }
     }
 }

@@ -20,6 +20,9 @@ pub struct Probes {
     pub handshakes: Vec<TlsAnswer>,
     pub etcd: Vec<EtcdAnswer>,
     pub apiservers: Vec<ApiserverAnswer>,
+    /// Of the cluster that this host is to join; none when it was not asked.
+    #[serde(default)]
+    pub cluster_info: Option<Fact<ClusterInfo>>,
     #[serde(default)]
     pub flannel: Vec<FlannelAnswer>,
     pub docker: Option<Fact<DockerAnswer>>,
@@ -205,6 +208,15 @@ pub struct ApiserverAnswer {
     /// Its clock less this host's, in milliseconds, from the Date of an answer: right to about a second.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
+}
+
+/// What a cluster tells those who want to join it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterInfo {
+    /// IDs of the bootstrap tokens that it can be verified with: the half of a token that is no secret.
+    pub token_ids: Vec<String>,
+    /// Its authorities as `--discovery-token-ca-cert-hash` names them: `sha256:` and the hash of the public key.
+    pub authorities: Vec<String>,
 }
 
 /// The cluster's objects as far as rules ask for them, read with the client certificate of a kubeconfig of this host.

@@ -42,6 +42,7 @@ fn parse_trimmed(text: &[u8]) -> Line<'_> {
         b'[' => dmesg(text).or_else(|| bracketed(text)).unwrap_or(none),
         b'<' => syslog::with_priority(text).unwrap_or(none),
         b'0'..=b'9' => dated(text).or_else(|| syslog::traditional(text)).or_else(|| epoch(text)).unwrap_or(none),
+        b't' if text.starts_with(b"type=") => audit(text).unwrap_or(none),
         b'I' | b'W' | b'E' | b'F' | b'D' | b'N' | b'C' => klog::parse(text)
             .or_else(|| syslog::traditional(text))
             .or_else(|| logrus::parse(text))
@@ -49,6 +50,18 @@ fn parse_trimmed(text: &[u8]) -> Line<'_> {
             .unwrap_or(none),
         _ => syslog::traditional(text).or_else(|| logrus::parse(text)).or_else(|| weekday(text)).unwrap_or(none),
     }
+}
+
+/// `type=AVC msg=audit(1795257450.123:456): ...`, auditd's: the whole line is the message, as the patterns have it.
+fn audit(text: &[u8]) -> Option<Line<'_>> {
+    const TIME: &[u8] = b"msg=audit(";
+    let head = text.get(..text.len().min(64)).unwrap_or_default();
+    let at = head.windows(TIME.len()).position(|window| window == TIME)? + TIME.len();
+    let mut cursor = Cursor::new(text);
+    cursor.at = at;
+    let time = cursor.seconds(RawDate::Epoch)?;
+    cursor.take(b':')?;
+    Some(Line::at(Some(time), 0))
 }
 
 /// Lines that begin with a whole date.

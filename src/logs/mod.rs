@@ -19,6 +19,7 @@ mod job;
 pub mod line;
 mod literals;
 mod matching;
+pub(crate) mod pasted;
 pub mod pattern;
 mod prefilter;
 mod prepared;

@@ -184,6 +184,27 @@ impl Scanner {
         matches
     }
 
+    /// The lines of a short text, from 0, that have a pattern's match, with the pattern's place among those given to
+    /// [`Scanner::new`].
+    pub(crate) fn match_lines(&self, text: &[u8]) -> Vec<(usize, u32)> {
+        let clock = Clock::new(Timestamp::UNIX_EPOCH, 0);
+        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(text.to_vec()))), clock, u64::MAX);
+        let mut buffer = Buffer::new();
+        let mut worker = Worker::new(self);
+        let mut before = 0;
+        let mut matches = Vec::new();
+        while let Some(block) = feed.next(&mut buffer) {
+            let found = worker.search(buffer.bytes(), &block, None);
+            for event in found.events {
+                if let Some((_, Role::Pattern(index))) = self.matchers.get(event.matcher as usize) {
+                    matches.push((before + event.line as usize, *index));
+                }
+            }
+            before += found.lines as usize;
+        }
+        matches
+    }
+
     /// Scans all logs. Logs of one program that were rotated should all be given.
     pub fn scan(&self, inputs: Vec<LogInput<'_>>, options: &ScanOptions) -> Logs {
         self.scan_events(inputs, options, None)

@@ -11,6 +11,9 @@ use crate::parse::yaml::{self, Document};
 /// Stands where a document holds a secret: that one is there is known, which one is not kept.
 pub const SECRET: &str = "<secret>";
 
+/// Follows the ID of a bootstrap token, which is no secret: `abcdef.<secret>`.
+const OF_TOKEN: &str = ".<secret>";
+
 /// Stands where a document holds a bootstrap token that cannot be one.
 pub const MALFORMED_SECRET: &str = "<malformed secret>";
 
@@ -74,10 +77,20 @@ fn is_secret(path: &str) -> bool {
     matches!(name.as_str(), "token" | "tlsbootstraptoken" | "certificatekey" | "secret" | "password")
 }
 
-/// What is kept of a secret: that it is there, and of a bootstrap token whether it has the form of one.
+/// What is kept of a secret: that it is there, and of a bootstrap token its ID.
 fn stand_in(path: &str, value: &str) -> String {
-    let is_token = path.to_ascii_lowercase().ends_with("token");
-    if is_token && !is_bootstrap_token(value) { MALFORMED_SECRET.to_owned() } else { SECRET.to_owned() }
+    if !path.to_ascii_lowercase().ends_with("token") {
+        return SECRET.to_owned();
+    }
+    match value.split_once('.') {
+        Some((id, _)) if is_bootstrap_token(value) => format!("{id}{OF_TOKEN}"),
+        _ => MALFORMED_SECRET.to_owned(),
+    }
+}
+
+/// The ID of a bootstrap token, of what a document keeps of it.
+pub fn token_id(kept: &str) -> Option<&str> {
+    kept.strip_suffix(OF_TOKEN)
 }
 
 /// `abcdef.0123456789abcdef`
@@ -141,7 +154,8 @@ networking:
     fn secrets_are_not_kept() {
         let found = parse("/root/kubeadm.yaml", KUBEADM);
         let init = &found.documents[0];
-        assert_eq!(init.get("bootstrapTokens.0.token").map(|token| token.value.as_str()), Some(SECRET));
+        let token = init.get("bootstrapTokens.0.token").map(|token| token.value.as_str());
+        assert_eq!((token, token.and_then(token_id)), (Some("abcdef.<secret>"), Some("abcdef")));
         assert_eq!(init.get("certificateKey").map(|key| key.value.as_str()), Some(SECRET));
         assert_eq!(init.get("bootstrapTokens.0.ttl").map(|ttl| ttl.value.as_str()), Some("24h0m0s"));
     }

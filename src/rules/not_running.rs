@@ -6,6 +6,7 @@ use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName, Layer, LayerKind};
 use crate::facts::probe::ConnectOutcome;
 use crate::facts::system::Process;
+use crate::facts::unit::Unit;
 use crate::origin::{Origin, Unknown};
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::reach;
@@ -50,6 +51,7 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         .value("processes", processes.len())
         .maybe_value("file", starter.origin.path())
         .maybe_value("unit", unit_of(starter))
+        .maybe_value("dependents", unit_of(starter).and_then(|unit| dependents(host, &unit)))
         .at(&host.name, &starter.origin, format!("would start {name}, and no process of it is there"));
     let targets = reach::own_targets(component, "listen-client-urls");
     for refused in host.probes.connects.iter().filter(|answer| targets.contains(&answer.target)) {
@@ -70,6 +72,28 @@ pub fn judge(host: &Host, component: &Component, starter: &Layer, verdict: &mut 
         }
     }
     verdict.fail(draft);
+}
+
+/// The enabled units that systemd stops together with one, and does not start again with it, with blanks between.
+fn dependents(host: &Host, unit: &str) -> Option<String> {
+    let mut gone = vec![unit];
+    // Each round finds those that need one of the round before.
+    for _ in 0..host.units.len() {
+        let needs = |other: &Unit| {
+            let needed = ["Unit.Requires", "Unit.BindsTo"].iter().filter_map(|key| other.settings.get(*key)).flatten();
+            needed.flat_map(|value| value.value.split_whitespace()).any(|name| gone.contains(&name))
+        };
+        let is_new =
+            |other: &&Unit| !other.masked && other.enabled == Some(true) && !gone.contains(&other.name.as_str());
+        let found: Vec<&str> =
+            host.units.iter().filter(is_new).filter(|other| needs(other)).map(|other| other.name.as_str()).collect();
+        if found.is_empty() {
+            break;
+        }
+        gone.extend(found);
+    }
+    let others = gone.get(1..).filter(|others| !others.is_empty())?;
+    Some(others.join(" "))
 }
 
 /// The process, when a signal has stopped it.

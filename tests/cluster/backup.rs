@@ -9,7 +9,7 @@ use crate::command::sh;
 use crate::host::Host;
 use crate::shape::Cluster;
 
-const KEPT: [&str; 19] = [
+const KEPT: [&str; 20] = [
     "etc/kubernetes",
     "etc/cni",
     "etc/containerd",
@@ -21,6 +21,7 @@ const KEPT: [&str; 19] = [
     "etc/systemd/system",
     "etc/default",
     "etc/network",
+    "etc/sysconfig",
     "etc/sysctl.d",
     "etc/hosts",
     "etc/hostname",
@@ -73,7 +74,8 @@ impl Backup {
         }
         let restart = "systemctl daemon-reload
             hostname \"$(cat /etc/hostname)\"
-            for unit in containerd kubelet haproxy keepalived etcd docker; do
+            for unit in containerd haproxy keepalived nginx etcd flanneld docker cri-docker kube-apiserver \
+                kube-controller-manager kube-scheduler kubelet kube-proxy; do
               systemctl is-enabled -q $unit 2>/dev/null && systemctl restart --no-block $unit
             done
             sleep 3

@@ -2,7 +2,7 @@
 //! diagnosed live and by bundles, mended by the commands of the finding exactly as they are printed, and have to be silent
 //! again.
 //!
-//!     cargo test --test cluster -- run [--shape SHAPE] [--short] [--only FAULT,FAULT...]
+//!     cargo test --test cluster -- run [--shape SHAPE] [--short] [--cached] [--only FAULT,FAULT...]
 //!     cargo test --test cluster -- fault NAME...       the same of one fault
 //!     cargo test --test cluster -- silence [--shape SHAPE] [--minutes N]   no false alarm on a healthy one
 //!     cargo test --test cluster -- preflight [FAULT...]   before a cluster exists: beside kubeadm's own preflight
@@ -14,7 +14,8 @@
 //!
 //! Needs root. What it builds (from Debian's packages and the Go module proxy, a quarter of an hour on two cores) is kept in
 //! $XDG_CACHE_HOME/k8sdoctor/cluster or target/cluster. Without one of these words nothing is done: a plain `cargo test`
-//! stays quick.
+//! stays quick. With `--cached`, as CI calls it, nothing is done either where that has not been built or something is lacking,
+//! and one line says what.
 //!
 //! The cluster lives in mount and network namespaces of its own, and every process that it starts dies with the one that
 //! keeps it; what remains after a kill (control groups, files in the cache's `run`) `down` or the next run removes.
@@ -80,17 +81,19 @@ fn main() -> ExitCode {
 struct Asked {
     shapes: Vec<Shape>,
     short: bool,
+    /// Only where all is built and nothing is lacking.
+    cached: bool,
     /// How long a healthy cluster is listened to.
     minutes: u64,
     names: Vec<String>,
 }
 
 impl Asked {
-    fn of(words: &[String]) -> Result<Asked> {
-        let mut asked = Asked { shapes: Vec::new(), short: false, minutes: 5, names: Vec::new() };
+    fn of(word: &str, words: &[String]) -> Result<Asked> {
+        let mut asked = Asked { shapes: Vec::new(), short: false, cached: false, minutes: 5, names: Vec::new() };
         let mut words = words.iter();
-        while let Some(word) = words.next() {
-            match word.as_str() {
+        while let Some(given) = words.next() {
+            match given.as_str() {
                 "--shape" => {
                     let name = words.next().context("--shape needs a name")?;
                     let shape = Shape::of(name).with_context(|| {
@@ -108,6 +111,7 @@ impl Asked {
                     asked.names.extend(names.split(',').map(str::to_owned));
                 }
                 "--short" => asked.short = true,
+                "--cached" => asked.cached = true,
                 // cargo's own
                 "--nocapture" => {}
                 option if option.starts_with('-') => bail!("unknown option {option}"),
@@ -115,7 +119,11 @@ impl Asked {
             }
         }
         if asked.shapes.is_empty() {
-            asked.shapes = if asked.short { vec![Shape::Stacked] } else { Shape::ALL.to_vec() };
+            asked.shapes = if asked.short || ["preflight", "stress"].contains(&word) {
+                vec![Shape::Stacked]
+            } else {
+                Shape::ALL.to_vec()
+            };
         }
         Ok(asked)
     }
@@ -162,9 +170,16 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
         }
         _ => {}
     }
-    let needs = build::needs();
+    let mut needs = build::needs();
+    let asked = Asked::of(word, words)?;
+    if asked.cached {
+        needs.extend(asked.shapes.iter().flat_map(|shape| shape.unbuilt(&place)));
+        if !needs.is_empty() {
+            println!("skipped: cluster {word}: lacks {}", needs.join(", "));
+            return Ok(true);
+        }
+    }
     ensure!(needs.is_empty(), "lacks {}", needs.join(", "));
-    let asked = Asked::of(words)?;
     if word == "fault" {
         ensure!(!asked.names.is_empty(), "which fault? `list` tells");
     }
@@ -184,7 +199,7 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
         bail!("a cluster is up already (process {}); `down` removes it", running.keeper);
     }
     for shape in &asked.shapes {
-        build::all(&place, shape.version())?;
+        shape.build(&place)?;
     }
     if word == "build" {
         return Ok(true);
@@ -233,7 +248,7 @@ fn inside(place: &Place, word: &str, words: &[String], shape: Shape) -> Result<b
 /// The process that keeps the cluster.
 fn keep(place: &Place, word: &str, asked: &Asked) -> Result<bool> {
     let shape = *asked.shapes.last().context("no shape")?;
-    let built = build::all(place, shape.version())?;
+    let built = shape.build(place)?;
     if word == "preflight" {
         return preflight::run(place, &built, &asked.names);
     }

@@ -11,7 +11,7 @@ use crate::command::say;
 use crate::doctor::{self, Finding, Since};
 use crate::host::Host;
 use crate::results::Stage;
-use crate::shape::{Cluster, True, kubeadm};
+use crate::shape::{Cluster, Shape, True, binaries, kubeadm};
 
 /// What is so while masters join one after the other.
 pub const JOINING: &[True] = &[
@@ -131,7 +131,10 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
     stages.push(bundles(cluster, "bundles after the restart")?);
 
     let worker = cluster.host("w1")?;
-    let command = kubeadm::join_again(cluster, worker)?;
+    let command = match cluster.shape {
+        Shape::Stacked | Shape::External => kubeadm::join_again(cluster, worker)?,
+        Shape::Binaries => binaries::join_again(cluster, worker)?,
+    };
     let watch = Watch::start(cluster);
     let joined =
         worker.ok_within(&command, Duration::from_secs(300)).and_then(|_| cluster.wait_ready(Duration::from_secs(300)));
@@ -150,7 +153,8 @@ fn bundles(cluster: &Cluster, stage: &str) -> Result<Stage> {
 
 fn restart(cluster: &Cluster, host: &Host) -> Result<()> {
     say(&format!("restarting what runs on {}", host.name));
-    let units = "for unit in haproxy keepalived etcd containerd kubelet; do
+    let units = "for unit in haproxy keepalived nginx etcd flanneld containerd docker cri-docker kube-apiserver \
+          kube-controller-manager kube-scheduler kubelet kube-proxy; do
           systemctl is-active -q $unit && systemctl restart $unit; done
         true";
     // One after the other, as an upgrade does: a kubelet that starts while its own apiserver is away gives up for minutes.

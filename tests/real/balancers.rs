@@ -13,11 +13,6 @@ fn kubeconfig(server: &str) -> String {
     )
 }
 
-/// What does not answer in the first minute after boot is none of anybody's fault yet: the sandbox is older than that.
-fn past_its_boot(host: &Sandbox) {
-    host.sh("awk '{ print $1 + 3600, $2 }' /proc/uptime > /run/uptime && mount --bind /run/uptime /proc/uptime");
-}
-
 /// Hosts on the other end of the sandbox' cable: a network of their own, with these addresses.
 fn neighbours(host: &Sandbox, addresses: &[&str]) {
     host.sh("ip netns add others && ip link set gateway0 netns others && ip -n others link set lo up");
@@ -62,9 +57,8 @@ backend masters
 fn a_proxy_whose_backends_are_dead() {
     const DEAD: &str = "kubelet-apiserver-unreachable";
     const BACKEND: &str = "lb-backend-missing";
-    let options = Options { needs: &["haproxy", "openssl", "ss"], ..Options::default() };
+    let options = Options { booted: true, needs: &["haproxy", "openssl", "ss"], ..Options::default() };
     let Some(host) = Sandbox::start(options) else { return };
-    past_its_boot(&host);
     neighbours(&host, &["10.0.0.12", "10.0.0.13"]);
     host.write("/etc/haproxy/haproxy.cfg", HAPROXY);
     host.write(KUBECONFIG, kubeconfig("https://10.0.0.11:8443"));
@@ -131,7 +125,6 @@ http {
 /// A proxy before this host's own apiserver, at a port where it does not listen, mended as printed.
 fn a_backend_at_another_port(host: &Sandbox, file: &str, text: &str, proxy: &str, reload: &str, dial: &str) {
     const RULE: &str = "lb-backend-missing";
-    past_its_boot(host);
     host.write(file, text);
     host.write("/etc/kubernetes/manifests/kube-apiserver.yaml", apiserver_manifest(FLAGS));
     host.write(KUBECONFIG, kubeconfig("https://10.0.0.11:8443"));
@@ -159,7 +152,7 @@ fn a_backend_at_another_port(host: &Sandbox, file: &str, text: &str, proxy: &str
 
 #[test]
 fn haproxy_with_a_backend_at_another_port() {
-    let options = Options { needs: &["haproxy", "openssl", "ss", "pkill"], ..Options::default() };
+    let options = Options { booted: true, needs: &["haproxy", "openssl", "ss", "pkill"], ..Options::default() };
     let Some(host) = Sandbox::start(options) else { return };
     let proxy = "haproxy -W -db -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid";
     let dial = "echo | openssl s_client -connect 10.0.0.11:8443 >/dev/null 2>&1";
@@ -175,7 +168,7 @@ fn haproxy_with_a_backend_at_another_port() {
 
 #[test]
 fn nginx_with_a_backend_at_another_port() {
-    let options = Options { needs: &["nginx", "openssl", "ss", "curl"], ..Options::default() };
+    let options = Options { booted: true, needs: &["nginx", "openssl", "ss", "curl"], ..Options::default() };
     let Some(host) = Sandbox::start(options) else { return };
     host.sh("mkdir -p /var/log/nginx /var/lib/nginx");
     let proxy = "nginx -e /var/log/nginx/error.log -c /etc/nginx/nginx.conf -g 'daemon off; pid /run/nginx.pid;'";
@@ -200,9 +193,8 @@ vrrp_instance apiserver {
 #[test]
 fn an_address_that_nobody_has() {
     const RULE: &str = "lb-vip-absent";
-    let options = Options { needs: &["keepalived", "ip"], ..Options::default() };
+    let options = Options { booted: true, needs: &["keepalived", "ip"], ..Options::default() };
     let Some(host) = Sandbox::start(options) else { return };
-    past_its_boot(&host);
     neighbours(&host, &["10.0.0.12"]);
     host.write("/etc/keepalived/keepalived.conf", KEEPALIVED);
     host.write(KUBECONFIG, kubeconfig("https://10.0.0.88:6443"));

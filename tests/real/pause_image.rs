@@ -45,11 +45,6 @@ version = 2
     snapshotter = \"native\"
 ";
 
-fn enable(host: &Sandbox, unit: &str) {
-    let wants = "/etc/systemd/system/multi-user.target.wants";
-    host.sh(&format!("mkdir -p {wants}; ln -sf {unit} {wants}/"));
-}
-
 #[test]
 fn docker_without_and_with_the_image() {
     let _machine = alone();
@@ -58,8 +53,8 @@ fn docker_without_and_with_the_image() {
     };
     host.write(KUBELET, WITH_DOCKER);
     host.write(DOCKER, DOCKERD);
-    enable(&host, KUBELET);
-    enable(&host, DOCKER);
+    host.enable(KUBELET);
+    host.enable(DOCKER);
     let mut dockerd = host.start_unit(DOCKER, "/var/log/docker.log");
     eventually("dockerd", 60, || {
         assert!(dockerd.ended().is_none(), "dockerd ends:\n{}", host.read("/var/log/docker.log"));
@@ -97,7 +92,7 @@ fn containerd_without_and_with_the_image() {
         return;
     };
     host.write(KUBELET, WITH_CONTAINERD);
-    enable(&host, KUBELET);
+    host.enable(KUBELET);
     host.write(CONTAINERD, CONFIGURATION);
     let _containerd = start_containerd(&host);
 
@@ -114,6 +109,30 @@ fn containerd_without_and_with_the_image() {
     assert!(report.human().contains("registry.k8s.io/pause:3.9"), "what is there is not said\n{}", report.human());
     host.apply(&finding.fix());
     host.check(&["--only", RULE]).silent(RULE);
+}
+
+#[test]
+fn containerd_with_another_release_than_the_kubelet() {
+    const MISMATCH: &str = "pause-image-mismatch";
+    let _machine = alone();
+    let Some(host) = Sandbox::start(Options { needs: &["containerd", "ctr", "runc"], ..Options::default() }) else {
+        return;
+    };
+    let kubelet = WITH_CONTAINERD.replace(".sock\n", ".sock --pod-infra-container-image=registry.k8s.io/pause:3.9\n");
+    host.write(KUBELET, kubelet);
+    host.enable(KUBELET);
+    host.write(CONTAINERD, CONFIGURATION);
+    let containerd = start_containerd(&host);
+    // kubeadm has pulled the kubelet's.
+    import(&host, "registry.k8s.io/pause:3.9");
+    let report = host.check(&["--only", MISMATCH]);
+    let finding = report.only(MISMATCH);
+    finding.says(&["registry.k8s.io/pause:3.6", "registry.k8s.io/pause:3.9"]);
+    host.apply(&finding.fix());
+    assert!(host.systemctl_calls().contains("restart containerd"), "{}", host.systemctl_calls());
+    drop(containerd);
+    let _containerd = start_containerd(&host);
+    host.check(&["--only", "pause-image-mismatch,pause-image-missing"]).silent(MISMATCH);
 }
 
 /// An image with one empty layer.

@@ -13,7 +13,7 @@ use crate::bundle::manifest::LeftOut;
 use crate::bundle::pseudonym::Lines;
 use crate::bundle::redact::Stream;
 use crate::bundle::writer::{BundleWriter, Open, PieceHash};
-use crate::collect::logs::Discovered;
+use crate::collect::logs::{Discovered, audit};
 use crate::source::{Metadata, SourceKind, SourceRef};
 
 /// Bytes of an entry; a log takes as many entries as it needs.
@@ -140,6 +140,10 @@ fn file<W: Write + Send>(source: &SourceRef, recorder: &Recorder<W>, output: &mu
         return;
     }
     match source.open(path) {
+        // Only the records that are judged: the others tell who did what.
+        Ok(reader) if audit::is_path(path) => {
+            copy(recorder, output, path, found.as_ref(), Box::new(audit::Denials::new(reader)), None);
+        }
         Ok(reader) => copy(recorder, output, path, found.as_ref(), reader, Some(source)),
         Err(error) => recorder.refused(path, &error),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Discovered, why};
+use super::{Discovered, audit, why};
 use crate::collect::Files;
 use crate::source::{FileKind, ReadError, SourceKind};
 
@@ -51,7 +51,7 @@ const HOME: &str = "/home/work";
 const HOME_DEPTH: usize = 3;
 /// Directories that are listed there.
 const HOME_LIMIT: usize = 200;
-/// An apiserver's audit log tells what users did, not what is wrong.
+/// An apiserver's audit log tells what users did, not what is wrong; what auditd writes is another matter ([`audit`]).
 const IGNORED: &[&str] = &["audit", "access"];
 
 /// Finds the logs; those that were last written before `from` are left out.
@@ -64,6 +64,7 @@ pub fn discover(files: &Files, from: Option<Timestamp>) -> Discovered {
         for (directory, depth) in DIRECTORIES {
             found.directory(directory, *depth, &is_log);
         }
+        found.directory(audit::DIRECTORY, 0, &audit::is_log);
         found.directory("/var/log/nginx", 0, &|name| name.starts_with("error.log"));
         found.containers();
         found.start_scripts();
@@ -242,6 +243,8 @@ mod tests {
             "/var/log/pods/kube-system_etcd-m1_1/etcd/0.log.20261121-104256.gz",
             "/var/log/kubernetes/kube-apiserver/kube-apiserver.INFO",
             "/var/log/nginx/error.log",
+            "/var/log/audit/audit.log",
+            "/var/log/audit/audit.log.1",
             "/var/log/containers/web_default_web-0123.log",
             "/home/work/etcd/log/etcd.log",
             "/home/work/kubernetes/master/log/kube-apiserver.log.1",
@@ -251,7 +254,7 @@ mod tests {
             "/var/log/kube-apiserver-audit.log",
             "/var/log/kubernetes/audit/audit.log",
             "/var/log/nginx/access.log",
-            "/var/log/audit/audit.log",
+            "/var/log/audit/audit.log.2.gz",
             "/home/work/web/log/access.log",
             "/home/work/etcd/etcd.log",
         ];

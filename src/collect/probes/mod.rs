@@ -8,6 +8,7 @@ mod apiserver;
 mod budget;
 mod credentials;
 mod cri;
+mod discovery;
 mod docker;
 mod etcd;
 mod flannel;
@@ -130,6 +131,10 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         let unasked = apiserver_unasked(&question.endpoint);
         apiservers.ask(unasked, apiserver::ask(question.endpoint, identity, plan.node.clone(), budget));
     }
+    let mut cluster_info = Asked::new(&turns, budget);
+    if let Some(endpoint) = plan.cluster_info {
+        cluster_info.ask(Some(Err(not_asked(&endpoint))), async move { Some(discovery::ask(endpoint, budget).await) });
+    }
     // What was told is dialled while the rest still answers.
     let apiservers = apiservers.answers().await;
     let etcd = etcd.answers().await;
@@ -147,6 +152,7 @@ async fn ask(plan: Plan, files: &Files, budget: Budget) -> Probes {
         handshakes: handshakes.into_iter().flatten().collect(),
         etcd,
         apiservers,
+        cluster_info: cluster_info.answers().await.into_iter().next().flatten(),
         flannel: flannel.answers().await,
         docker: docker.answers().await.into_iter().next().flatten(),
         cri: cri.answers().await.into_iter().next().flatten(),

@@ -29,11 +29,25 @@ fn is_apiservers(edge: &Edge, host: &Host) -> bool {
         && edge.client == ComponentName::KubeApiserver.name()
 }
 
-/// What it complained of is over when etcd answers now and it has been silent since.
+/// What it complained of is over when etcd answers now and it has been silent since, or when etcd is healthy again and was being
+/// started: all within a minute.
 fn refine(context: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
-    let answers = |edge: &Edge| edge.parsed().and_then(|url| reach::reach(host, &url)) == Some(Reach::Answers);
+    let edges = edges(context.cluster);
+    let mut urls = edges.iter().filter(|edge| is_apiservers(edge, host)).filter_map(Edge::parsed);
     let is_quiet = hit.quiet_seconds(&host.logs).is_some_and(|quiet| quiet > QUIET);
-    match is_quiet && edges(context.cluster).iter().any(|edge| is_apiservers(edge, host) && answers(edge)) {
+    if is_quiet {
+        return match urls.any(|url| reach::reach(host, &url) == Some(Reach::Answers)) {
+            true => Refined::Drop,
+            false => Refined::Keep(Vec::new()),
+        };
+    }
+    let was_brief = hit.last_series_seconds().is_some_and(|seconds| seconds < QUIET);
+    let targets: Vec<String> = urls.map(|url| reach::target(&url)).collect();
+    let is_target =
+        |endpoint: &str| endpoint.rsplit("://").next().is_some_and(|own| targets.iter().any(|it| it == own));
+    let is_healthy =
+        host.probes.etcd.iter().any(|answer| is_target(&answer.endpoint) && matches!(answer.healthy, Ok(true)));
+    match was_brief && is_healthy {
         true => Refined::Drop,
         false => Refined::Keep(Vec::new()),
     }

@@ -99,7 +99,11 @@ fn judge_files(context: &Context<'_>, verdict: &mut Verdict) {
     let near = |dns: &Remembered<'_>| found.iter().find(|first| first.is_first && is_near(first.address, dns.address));
     let Some((dns, kubernetes)) = found.iter().filter(|one| !one.is_first).find_map(|dns| Some((*dns, *near(dns)?)))
     else {
-        return verdict.pass();
+        let Some(one) = found.first() else { return verdict.pass() };
+        let range = first.unwrap_or_default();
+        let why =
+            format!("{} {} on {}, outside of {range}, and no other file says so", one.what, one.address, one.host);
+        return verdict.unknown(Unknown::new("whether the range of services was changed", why));
     };
     let mut draft = Draft::new()
         .message("files")

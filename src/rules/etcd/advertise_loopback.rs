@@ -31,15 +31,19 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         return;
     }
-    for flag in ["initial-advertise-peer-urls", "advertise-client-urls"] {
-        judge_urls(host, etcd, flag, &urls(etcd, flag), verdict);
-    }
+    let advertised = urls(etcd, "initial-advertise-peer-urls");
+    judge_urls(host, etcd, "initial-advertise-peer-urls", &advertised, verdict);
+    judge_urls(host, etcd, "advertise-client-urls", &urls(etcd, "advertise-client-urls"), verdict);
     let own = etcd.flag_or_default("name");
     let own_entries: Vec<UrlItem> = urls(etcd, "initial-cluster")
         .into_iter()
         .filter(|item| own.as_ref().is_some_and(|own| item.named.as_ref() == Some(&own.value)))
         .collect();
-    judge_urls(host, etcd, "initial-cluster", &own_entries, verdict);
+    // etcd wants both to say the same: one mistake, and one edit mends it in both.
+    let is_said = own_entries.iter().all(|entry| advertised.iter().any(|item| item.url == entry.url));
+    if !is_said || !advertised.iter().all(|item| leads_nowhere(&item.url)) {
+        judge_urls(host, etcd, "initial-cluster", &own_entries, verdict);
+    }
 }
 
 fn leads_nowhere(url: &Url) -> bool {

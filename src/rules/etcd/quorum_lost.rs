@@ -2,11 +2,14 @@
 
 use super::membership::{MemberState, Membership, membership};
 use crate::engine::verdict::{Draft, Verdict};
+use crate::facts::Host;
+use crate::facts::log::LogHit;
 use crate::origin::Unknown;
 use crate::rules::support::in_words;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
-pub(super) const DETECTOR: Detector = Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: Some(refine) };
 
 fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let Some(membership) = membership(context.cluster) else { return };
@@ -26,6 +29,9 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     if total == 1 {
         return;
     }
+    if let Some(unknown) = context.cluster.hosts.iter().find_map(not_running::just_booted) {
+        return verdict.unknown(unknown);
+    }
     // Members that nobody named may run; then only what etcd itself says or does proves the loss.
     if !membership.complete && !says_so(context) {
         let down = in_words(&membership.names(MemberState::Down));
@@ -36,6 +42,18 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         );
     }
     verdict.fail(draft(&membership, context));
+}
+
+/// A member that says that it is healthy has just read through a majority: what it complained of before is over, or it is slow.
+/// After a boot the members wait for each other.
+fn refine(_: &Context<'_>, host: &Host, _: &LogHit) -> Refined {
+    if not_running::just_booted(host).is_some() {
+        return Refined::Drop;
+    }
+    match host.probes.etcd.iter().any(|answer| matches!(answer.healthy, Ok(true))) {
+        true => Refined::Drop,
+        false => Refined::Keep(Vec::new()),
+    }
 }
 
 /// Whether some member's log or answer says that it has no leader.

@@ -181,14 +181,21 @@ fn judge_client(
         }
     }
     let Some((first, server, other)) = wrong.first() else { return };
-    let dialled: Vec<String> = wrong.iter().map(|(item, ..)| item.value.clone()).collect();
-    let edits: Vec<String> = wrong
-        .iter()
-        .filter_map(|(item, _, other)| {
-            let (_, rest) = item.value.split_once("://")?;
-            Some(format!("-e 's#{}#{}://{rest}#'", item.value, other.url.scheme))
+    // Members of hosts that were not given may have answered: the client's list is mended as a whole.
+    let spoken = |item: &Sourced<String>| -> Option<String> {
+        let configured = wrong.iter().find(|(wrong, ..)| wrong.value == item.value);
+        configured.map(|(_, _, other)| other.url.scheme.clone()).or_else(|| {
+            let (scheme, _) = reach::other_scheme(host, &Url::parse(&item.value)?)?;
+            Some(scheme.to_owned())
         })
-        .collect();
+    };
+    let (mut dialled, mut edits) = (Vec::new(), Vec::new());
+    for item in items {
+        if let (Some(scheme), Some((_, rest))) = (spoken(item), item.value.split_once("://")) {
+            dialled.push(item.value.clone());
+            edits.push(format!("-e 's#{}#{scheme}://{rest}#'", item.value));
+        }
+    }
     let mut draft = draft(host, (flag, &first.value, first), server, ("listen-client-urls", other))
         .subject(flag)
         .value("client", client.name.name())
@@ -198,7 +205,7 @@ fn judge_client(
     for (item, server, other) in wrong.iter().skip(1) {
         draft = evidence(draft, host, item, server, other);
     }
-    verdict.fail(draft.message(if wrong.len() > 1 { "client_several" } else { "client" }));
+    verdict.fail(draft.message(if dialled.len() > 1 { "client_several" } else { "client" }));
 }
 
 fn evidence(draft: Draft, host: &Host, item: &Sourced<String>, server: &Host, other: &UrlItem) -> Draft {

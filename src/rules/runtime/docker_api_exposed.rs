@@ -39,7 +39,8 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         let removal = removal.or_else(|| edit::command(&[element_edit(host, address)?]));
         verdict.fail(
             Draft::new()
-                .subject(&address.value)
+                // The daemon's own log names it without the scheme.
+                .subject(address.value.trim_start_matches("tcp://"))
                 .message(if encrypts { "unverified" } else { "plain" })
                 .value("address", &address.value)
                 .maybe_value("file", address.origin.path())

@@ -4,6 +4,7 @@ mod config_drift;
 mod kubeadm_config;
 mod kubeadm_config_invalid;
 mod kubeadm_fields;
+mod kubeadm_join_failed;
 mod kubeadm_leftovers;
 mod kubeadm_runtime_ambiguous;
 mod log_directory_missing;
@@ -23,6 +24,7 @@ pub(super) const DETECTORS: &[&Detector] = &[
     &config_drift::DETECTOR,
     &kubeadm_config::ENDPOINT,
     &kubeadm_config_invalid::DETECTOR,
+    &kubeadm_join_failed::DETECTOR,
     &kubeadm_leftovers::DETECTOR,
     &kubeadm_runtime_ambiguous::DETECTOR,
     &kubeadm_config::OUTDATED,

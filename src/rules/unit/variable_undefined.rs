@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::unit::{CommandLine, UndefinedVariable, Unit};
-use crate::origin::{Origin, Unknown};
+use crate::origin::{Origin, Sourced, Unknown};
 use crate::parse::command_line::identify;
 use crate::report::Severity;
 use crate::rules::support::in_words;
@@ -50,7 +50,8 @@ fn judge_command(
     let files = unit.map_or(&[][..], |unit| &unit.environment_files);
     if let Some(unit) = unit
         && holes.is_empty()
-        && let Some(draft) = bare(host, command, component, unit)
+        && let Some(draft) =
+            bare(host, command, component, unit).or_else(|| without_needed(host, command, component, unit))
     {
         return verdict.fail(draft);
     }
@@ -143,6 +144,88 @@ fn bare(host: &Host, command: &CommandLine, component: &str, unit: &Unit) -> Opt
     Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
 }
 
+/// Flags of which each component needs one.
+const NEEDED: [(&str, &[&str]); 4] = [
+    ("kube-apiserver", &["etcd-servers"]),
+    ("kube-controller-manager", &["kubeconfig", "master"]),
+    ("kube-scheduler", &["kubeconfig", "config", "master"]),
+    ("kube-proxy", &["kubeconfig", "config", "master"]),
+];
+
+/// A component that does not get what it cannot run without, beside variables that vanish: the file that was to define them is
+/// missing, or has another name for one.
+fn without_needed(host: &Host, command: &CommandLine, component: &str, unit: &Unit) -> Option<Draft> {
+    let (_, needed) = NEEDED.into_iter().find(|(name, _)| *name == component)?;
+    let is_given = |flag: &str| {
+        command.words.iter().any(|word| {
+            let name = word.value.trim_start_matches('-');
+            word.value.starts_with('-') && name.split('=').next() == Some(flag)
+        })
+    };
+    if needed.iter().any(|flag| is_given(flag)) || unit.environment_files.iter().any(|file| file.present.is_none()) {
+        return None;
+    }
+    let vanished: Vec<&UndefinedVariable> =
+        command.undefined.iter().filter(|variable| variable.alone && variable.defined_empty.is_none()).collect();
+    let first = vanished.first()?;
+    let missing = unit.environment_files.iter().find(|file| file.present == Some(false));
+    let mistyped = vanished.iter().find_map(|variable| Some((*variable, similar(unit, command, &variable.name)?)));
+    let mut draft = Draft::new()
+        .subject(format!("{}: {}", unit.path, first.name))
+        .value("flag", needed.first()?)
+        .value("component", component)
+        .value("starter", &unit.path)
+        .value("unit", &unit.name)
+        .value("bare", component);
+    draft = match (missing, mistyped) {
+        (Some(file), _) => {
+            draft.message("lost").value("file", &file.path).at(&host.name, &file.origin, "does not exist")
+        }
+        (None, Some((variable, (name, defined)))) => draft
+            .message("mistyped")
+            .value("variable", &variable.name)
+            .value("mistyped", name)
+            .maybe_value("file", defined.origin.path())
+            .at(&host.name, &defined.origin, format!("{name} is used nowhere")),
+        (None, None) => {
+            let names: Vec<String> = vanished.iter().map(|variable| format!("${}", variable.name)).collect();
+            draft.message("vanished").value("variables", in_words(&names))
+        }
+    };
+    for variable in vanished {
+        draft = draft.at(&host.name, &variable.origin, "nothing is put here");
+    }
+    Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
+}
+
+/// A variable that is defined for the unit, that its command does not use, and whose name is nearly `name`.
+fn similar<'a>(unit: &'a Unit, command: &CommandLine, name: &str) -> Option<(&'a str, &'a Sourced<String>)> {
+    let commands = unit.settings.get("Service.ExecStart").map(Vec::as_slice).unwrap_or_default();
+    let is_used = |other: &str| {
+        let used = format!("${other}");
+        let braced = format!("${{{other}}}");
+        command.undefined.iter().any(|variable| variable.name == other)
+            || commands.iter().any(|command| {
+                command.value.contains(&braced)
+                    || command.value.split_whitespace().any(|word| word.trim_matches('"') == used)
+            })
+    };
+    let candidates = unit.environment.iter().filter(|(other, _)| !is_used(other) && is_nearly(other, name));
+    candidates.map(|(other, value)| (other.as_str(), value)).next()
+}
+
+/// One letter more, less, or other, or the same letters in other case.
+fn is_nearly(one: &str, other: &str) -> bool {
+    if one.eq_ignore_ascii_case(other) {
+        return true;
+    }
+    let same = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+    let (rest, others) =
+        (one.as_bytes().get(same..).unwrap_or_default(), other.as_bytes().get(same..).unwrap_or_default());
+    let (after, others_after) = (rest.get(1..).unwrap_or_default(), others.get(1..).unwrap_or_default());
+    rest.len().abs_diff(others.len()) <= 1 && (after == others || rest == others_after || after == others_after)
+}
+
 /// An etcd that takes all of its configuration from an environment file that is not there: it starts with its defaults, as
 /// a member of its own on the loopback address.
 fn bare_etcd(host: &Host, program: &Origin, unit: &Unit) -> Option<Draft> {
@@ -163,4 +246,26 @@ fn bare_etcd(host: &Host, program: &Origin, unit: &Unit) -> Option<Draft> {
         .at(&host.name, &file.origin, "does not exist")
         .at(&host.name, program, "all its settings were to come from there");
     Some(if unit.enabled == Some(false) { draft.severity(Severity::Warning) } else { draft })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearly_the_same_name() {
+        for (one, other, expected) in [
+            ("KUBE_ETCD_SERVER", "KUBE_ETCD_SERVERS", true),
+            ("KUBE_ETCD_SERVERS", "KUBE_ETCD_SERVER", true),
+            ("KUBE_ETDC_SERVERS", "KUBE_ETCD_SERVERS", false),
+            ("KUBE_ECD_SERVERS", "KUBE_ETCD_SERVERS", true),
+            ("KUBE_ETKD_SERVERS", "KUBE_ETCD_SERVERS", true),
+            ("kube_etcd_servers", "KUBE_ETCD_SERVERS", true),
+            ("KUBE_API_ARGS", "KUBE_API_PORT", false),
+            ("", "A", true),
+            ("", "AB", false),
+        ] {
+            assert_eq!(is_nearly(one, other), expected, "{one} {other}");
+        }
+    }
 }

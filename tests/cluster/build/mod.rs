@@ -40,8 +40,8 @@ pub struct Built {
     pub programs: PathBuf,
     /// Archives of the images.
     pub images: PathBuf,
-    /// containerd's state folder with all images in it.
-    pub store: PathBuf,
+    /// containerd's state folder with all images in it, where containerd is the runtime.
+    pub store: Option<PathBuf>,
     /// The references of the images.
     pub references: Vec<String>,
     pub version: String,
@@ -53,6 +53,12 @@ impl Built {
         let found = self.references.iter().find(|reference| reference.contains(&format!("/{name}:")));
         found.map(String::as_str).with_context(|| format!("no image {name} in {:?}", self.references))
     }
+}
+
+/// The first folder of the cache that a release's clusters need and that is not there.
+pub fn unbuilt(place: &Place, version: &str) -> Option<PathBuf> {
+    let folders = [root::NAME.to_owned(), format!("programs-{version}"), format!("images-{version}")];
+    folders.into_iter().map(|folder| place.cache.join(folder)).find(|folder| !folder.is_dir())
 }
 
 /// What has to be there before anything can be built or started.
@@ -79,8 +85,8 @@ pub fn needs() -> Vec<String> {
     lacking
 }
 
-/// Builds what is missing for a release of Kubernetes.
-pub fn all(place: &Place, version: &str) -> Result<Built> {
+/// Builds what is missing for kubeadm's clusters of a release of Kubernetes.
+pub fn kubeadm(place: &Place, version: &str) -> Result<Built> {
     std::fs::create_dir_all(&place.cache).with_context(|| place.cache.display().to_string())?;
     let programs = place.cache.join(format!("programs-{version}"));
     let images = place.cache.join(format!("images-{version}"));
@@ -90,7 +96,7 @@ pub fn all(place: &Place, version: &str) -> Result<Built> {
     let root = place.cache.join(root::NAME);
     go::kubernetes(version, &PROGRAMS, &programs)?;
     let references = references(&programs, version)?;
-    let mut built = Built { root, programs, images, store: PathBuf::new(), references, version: version.to_owned() };
+    let mut built = Built { root, programs, images, store: None, references, version: version.to_owned() };
     let tag = |name: &str| -> Result<String> {
         let reference = built.reference(name)?;
         Ok(reference.rsplit(':').next().unwrap_or_default().to_owned())
@@ -98,20 +104,53 @@ pub fn all(place: &Place, version: &str) -> Result<Built> {
     let (etcd, coredns) = (tag("etcd")?, tag("coredns")?);
     let etcd = format!("v{}", etcd.split('-').next().unwrap_or_default());
     let out = |name: &str| built.programs.join(name);
-    go::program("go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", &etcd, &out("etcd"))?;
-    go::program("go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdctl/v3", &etcd, &out("etcdctl"))?;
-    go::program("github.com/coredns/coredns", "github.com/coredns/coredns", &coredns, &out("coredns"))?;
+    for (name, module, version) in [
+        ("etcd", "go.etcd.io/etcd/server/v3", &etcd),
+        ("etcdctl", "go.etcd.io/etcd/etcdctl/v3", &etcd),
+        ("coredns", "github.com/coredns/coredns", &coredns),
+    ] {
+        go::program(go::Program { import: module, module, version, has_c: false }, &out(name))?;
+    }
     crictl(&out("crictl"))?;
     pause(&built.programs)?;
     archives(&built)?;
-    built.store = store(place, &built)?;
+    built.store = Some(store(place, &built)?);
+    Ok(built)
+}
+
+/// Builds what is missing for a cluster of plain binaries, with docker, cri-dockerd and flannel.
+pub fn binaries(place: &Place, version: &str) -> Result<Built> {
+    let programs = place.cache.join(format!("programs-{version}"));
+    let images = place.cache.join(format!("images-{version}"));
+    std::fs::create_dir_all(&programs)?;
+    std::fs::create_dir_all(&images)?;
+    root::make(&place.cache)?;
+    go::kubernetes(version, PROGRAMS.get(1..).unwrap_or_default(), &programs)?;
+    for (name, import, module, version) in [
+        ("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", "v3.5.21"),
+        ("etcdctl", "go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdctl/v3", "v3.5.21"),
+        ("flanneld", "github.com/flannel-io/flannel", "github.com/flannel-io/flannel", "v0.25.7"),
+        ("cri-dockerd", "github.com/Mirantis/cri-dockerd", "github.com/Mirantis/cri-dockerd", "v0.3.17"),
+    ] {
+        // flannel's UDP backend is C.
+        let program = go::Program { import, module, version, has_c: name == "flanneld" };
+        go::program(program, &programs.join(name))?;
+    }
+    pause(&programs)?;
+    let root = place.cache.join(root::NAME);
+    let references = vec!["k8s.gcr.io/pause:3.7".to_owned()];
+    let built = Built { root, programs, images, store: None, references, version: version.to_owned() };
+    let files = vec![(built.programs.join("pause"), "/pause".to_owned())];
+    let pause = image::Image { reference: built.reference("pause")?, files, entry: &["/pause"] };
+    image::write(&pause, &built.images.join("pause.tar"))?;
     Ok(built)
 }
 
 /// crictl, or a stand-in where its module is not to be had.
 fn crictl(out: &Path) -> Result<()> {
-    let built = go::program("sigs.k8s.io/cri-tools/cmd/crictl", "sigs.k8s.io/cri-tools", CRICTL, out);
-    if let Err(why) = built {
+    let import = "sigs.k8s.io/cri-tools/cmd/crictl";
+    let crictl = go::Program { import, module: "sigs.k8s.io/cri-tools", version: CRICTL, has_c: false };
+    if let Err(why) = go::program(crictl, out) {
         say(&format!("a stand-in for crictl: {why:#}"));
         std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/tools/crictl"), out)?;
     }

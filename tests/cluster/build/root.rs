@@ -13,14 +13,14 @@ pub const SUITE: &str = "bookworm";
 
 /// A change of the packages needs a new number in [`NAME`].
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,iptables,procps,kmod,ethtool,conntrack,socat,ebtables,ipset,\
-containerd,runc,docker.io,haproxy,keepalived,nginx-light,containernetworking-plugins,curl,ca-certificates,openssl,\
+containerd,runc,docker.io,haproxy,keepalived,nginx-light,libnginx-mod-stream,containernetworking-plugins,curl,ca-certificates,openssl,\
 rsyslog,chrony,netbase,hostname,iputils-ping,util-linux,less";
 
 /// The folder's name in the cache.
-pub const NAME: &str = "root-bookworm-1";
+pub const NAME: &str = "root-bookworm-2";
 
 /// A change of what [`configure`] writes needs a new number.
-const CONFIGURED: &str = "root-bookworm-1.configured-1";
+const CONFIGURED: &str = "root-bookworm-2.configured-1";
 
 /// What starts by itself once it is installed, and shall not.
 const DISABLED: [&str; 9] = [

@@ -48,8 +48,13 @@ impl Lab {
         let mut hosts = Vec::new();
         for (name, address) in [("m1", MASTER), ("p1", BARE)] {
             let plan = Plan { name, address, routes: Vec::new() };
-            let parts =
-                Parts { root: &built.root, store: Some(&built.store), images: &built.images, tools: &tools, run: &run };
+            let parts = Parts {
+                root: &built.root,
+                store: built.store.as_deref(),
+                images: &built.images,
+                tools: &tools,
+                run: &run,
+            };
             hosts.push(Host::boot(&plan, &parts, |root| prepare(root, built))?);
         }
         place.record(&Running {

@@ -1,7 +1,10 @@
 //! The clusters: which hosts there are and how they become a cluster.
 
+pub mod binaries;
+mod etcd;
 mod external;
 pub mod kubeadm;
+mod pki;
 mod stacked;
 
 use std::net::Ipv4Addr;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::build::Built;
+use crate::build::{self, Built};
 use crate::command::{eventually, output, say};
 use crate::host::{BRIDGE, Host, Parts, Plan};
 use crate::place::{Place, Running, raise_limits};
@@ -24,6 +27,8 @@ pub enum Shape {
     Stacked,
     /// kubeadm with etcd under systemd, haproxy on each master and a virtual address.
     External,
+    /// Binaries as units with EnvironmentFiles, external etcd, docker, flannel, nginx on the worker.
+    Binaries,
 }
 
 /// A true thing of every cluster on this machine, which is no false alarm.
@@ -34,12 +39,13 @@ pub struct True {
 }
 
 impl Shape {
-    pub const ALL: [Shape; 2] = [Shape::Stacked, Shape::External];
+    pub const ALL: [Shape; 3] = [Shape::Stacked, Shape::External, Shape::Binaries];
 
     pub fn name(self) -> &'static str {
         match self {
             Shape::Stacked => "stacked",
             Shape::External => "external",
+            Shape::Binaries => "binaries",
         }
     }
 
@@ -48,16 +54,32 @@ impl Shape {
     }
 
     /// The Kubernetes release.
-    pub fn version(self) -> &'static str {
+    fn version(self) -> &'static str {
         match self {
             Shape::Stacked | Shape::External => "1.34.4",
+            // The oldest whose module holds all that was generated for it.
+            Shape::Binaries => "1.24.17",
         }
+    }
+
+    /// Builds what is missing for it.
+    pub fn build(self, place: &Place) -> Result<Built> {
+        match self {
+            Shape::Stacked | Shape::External => build::kubeadm(place, self.version()),
+            Shape::Binaries => build::binaries(place, self.version()),
+        }
+    }
+
+    /// What would have to be built first.
+    pub fn unbuilt(self, place: &Place) -> Option<String> {
+        build::unbuilt(place, self.version()).map(|folder| format!("{} (`build` makes it)", folder.display()))
     }
 
     fn plans(self) -> Vec<Plan> {
         match self {
             Shape::Stacked => stacked::plans(),
             Shape::External => external::plans(),
+            Shape::Binaries => binaries::plans(),
         }
     }
 
@@ -66,6 +88,7 @@ impl Shape {
         match self {
             Shape::Stacked => stacked::TRUE_OF_IT,
             Shape::External => external::TRUE_OF_IT,
+            Shape::Binaries => binaries::TRUE_OF_IT,
         }
     }
 }
@@ -86,8 +109,10 @@ impl Cluster {
         std::fs::create_dir_all(run.join("tools"))?;
         network()?;
         let pki = run.join("pki");
-        if shape == Shape::External {
-            external::certificates(&pki)?;
+        match shape {
+            Shape::Stacked => {}
+            Shape::External => etcd::certificates(&pki, &external::members())?,
+            Shape::Binaries => binaries::certificates(&pki)?,
         }
         let mut cluster = Cluster { shape, hosts: Vec::new(), place: place.clone() };
         cluster.install_doctor()?;
@@ -95,7 +120,7 @@ impl Cluster {
         for plan in &plans {
             let parts = Parts {
                 root: &built.root,
-                store: (plan.name != "lb").then_some(built.store.as_path()),
+                store: built.store.as_deref().filter(|_| plan.name != "lb"),
                 images: &built.images,
                 tools: &tools,
                 run: &run,
@@ -103,6 +128,7 @@ impl Cluster {
             let host = Host::boot(plan, &parts, |root| match shape {
                 Shape::Stacked => stacked::prepare(plan, root, built),
                 Shape::External => external::prepare(plan, root, built, &pki),
+                Shape::Binaries => binaries::prepare(plan, root, built, &pki),
             })
             .with_context(|| plan.name.to_owned())?;
             cluster.hosts.push(host);
@@ -116,6 +142,7 @@ impl Cluster {
         match shape {
             Shape::Stacked => stacked::up(&cluster, built)?,
             Shape::External => external::up(&cluster, built)?,
+            Shape::Binaries => binaries::up(&cluster)?,
         }
         cluster.wait_ready(Duration::from_secs(300))?;
         say("cluster is ready");

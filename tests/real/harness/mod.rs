@@ -1,12 +1,14 @@
 //! What the tests share: sandboxes, processes that end with their test, reports, certificates.
 
+mod booted;
 pub mod cfssl;
 pub mod process;
 mod report;
 mod sandbox;
 
+pub use booted::Booted;
 pub use process::{Process, eventually};
-pub use report::Report;
+pub use report::{Finding, Report};
 pub use sandbox::{Options, Sandbox};
 
 use std::io::Write;
@@ -51,6 +53,17 @@ pub fn which(program: &str) -> Option<PathBuf> {
         .chain(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"])
         .map(|folder| Path::new(folder).join(program))
         .find(|candidate| candidate.is_file())
+}
+
+/// A program of Kubernetes (or an etcd of today): installed, or as tests/cluster has built it.
+pub fn kubernetes_program(program: &str) -> Option<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(folder) => PathBuf::from(folder).join("k8sdoctor/cluster"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cluster"),
+    };
+    let folders = std::fs::read_dir(cache).into_iter().flatten().flatten().map(|entry| entry.path());
+    let built = folders.filter(|path| path.to_string_lossy().contains("/programs-")).map(|path| path.join(program));
+    built.filter(|path| path.is_file()).max().or_else(|| which(program).filter(|_| program != "etcd"))
 }
 
 /// Tests whose daemons share something that no namespace parts (control groups, loop devices) run one after another.

@@ -19,13 +19,23 @@ pub struct Options {
     pub gateway: Option<&'static str>,
     /// Whether the machine's control groups are mounted at /sys/fs/cgroup.
     pub cgroups: bool,
+    /// Whether its first process is called as systemd's is, and an hour has passed since it booted: what is enabled there
+    /// and does not run is missed, what does not answer is late.
+    pub booted: bool,
     /// Programs without which the test is skipped.
     pub needs: &'static [&'static str],
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { name: "m1", addresses: &["10.0.0.11/24"], gateway: Some("10.0.0.1"), cgroups: true, needs: &[] }
+        Options {
+            name: "m1",
+            addresses: &["10.0.0.11/24"],
+            gateway: Some("10.0.0.1"),
+            cgroups: true,
+            booted: false,
+            needs: &[],
+        }
     }
 }
 
@@ -75,6 +85,14 @@ for address in $ADDRESSES; do ip address add "$address" dev eth0; done
 ip link set eth0 up
 ip link set gateway0 up
 if [ -n "$GATEWAY" ]; then ip route add default via "$GATEWAY" dev eth0; fi
+if [ "$BOOTED" = yes ]; then
+  awk '{ print $1 + 3600, $2 }' /proc/uptime > /run/uptime
+  mount --bind /run/uptime /proc/uptime
+  sleep infinity &
+  sleep infinity &
+  echo ready
+  exec bash -c 'exec -a /sbin/init sleep infinity'
+fi
 echo ready
 exec sleep infinity
 "#;
@@ -105,6 +123,7 @@ impl Sandbox {
             .args(["--mount-proc", "--kill-child=SIGKILL", "sh", "-c", SET_UP])
             .env("BASE", mount_point.path())
             .env("CGROUPS", if options.cgroups { "yes" } else { "no" })
+            .env("BOOTED", if options.booted { "yes" } else { "no" })
             .env("NAME", options.name)
             .env("ADDRESSES", options.addresses.join(" "))
             .env("GATEWAY", options.gateway.unwrap_or_default())
@@ -126,6 +145,28 @@ impl Sandbox {
                 Err(format!("no namespaces here: {}", String::from_utf8_lossy(&said).trim().replace('\n', "; ")))
             }
         }
+    }
+
+    /// Lets a unit start at boot.
+    #[track_caller]
+    pub fn enable(&self, unit: &str) {
+        let wants = "/etc/systemd/system/multi-user.target.wants";
+        self.sh(&format!("mkdir -p {wants}; ln -sf {unit} {wants}/"));
+    }
+
+    /// Takes a program of /usr/sbin away.
+    #[track_caller]
+    pub fn hide(&self, program: &str) {
+        self.sh(&format!(
+            "mkdir -p /run/hidden /run/hidden.work && mount -t overlay overlay -o \
+             lowerdir=/usr/sbin,upperdir=/run/hidden,workdir=/run/hidden.work /usr/sbin && rm /usr/sbin/{program}"
+        ));
+    }
+
+    /// Brings back what was hidden.
+    #[track_caller]
+    pub fn show(&self) {
+        self.sh("umount -l /usr/sbin");
     }
 
     /// A path of the sandbox as the test can open it.
@@ -214,6 +255,32 @@ impl Sandbox {
         let report = Report::new(output, human());
         self.bundles_say_the_same(arguments, &report);
         report
+    }
+
+    /// `k8sdoctor check` of bundles of several hosts together.
+    #[track_caller]
+    pub fn check_together(hosts: &[&Sandbox], arguments: &[&str]) -> Report {
+        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("no folder: {error}"));
+        let bundle = "/run/shims/host.tar.zst";
+        let bundles: Vec<PathBuf> = hosts
+            .iter()
+            .enumerate()
+            .map(|(number, host)| {
+                let collect = host.command(K8SDOCTOR, &["collect", "-o", bundle]).output();
+                let output = collect.unwrap_or_else(|error| panic!("{K8SDOCTOR}: {error}"));
+                assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+                let copy = folder.path().join(format!("{number}.tar.zst"));
+                std::fs::copy(host.path(bundle), &copy).unwrap_or_else(|error| panic!("{bundle}: {error}"));
+                copy
+            })
+            .collect();
+        let run = |format: &str| {
+            let mut command = Command::new(K8SDOCTOR);
+            command.args(["check", "--format", format]).args(arguments).args(&bundles);
+            command.output().unwrap_or_else(|error| panic!("{K8SDOCTOR}: {error}"))
+        };
+        let human = String::from_utf8_lossy(&run("human").stdout).into_owned();
+        Report::new(run("json"), human)
     }
 
     /// How long `k8sdoctor check` takes of the sandbox as the live host.

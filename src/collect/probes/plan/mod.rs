@@ -24,6 +24,8 @@ pub struct Plan {
     pub dials: Vec<Dial>,
     pub etcd: Vec<EtcdQuestion>,
     pub apiservers: Vec<ApiserverQuestion>,
+    /// `https://HOST:PORT` of the cluster that this host is to join.
+    pub cluster_info: Option<String>,
     pub flannel: Vec<FlannelQuestion>,
     pub docker: Option<SocketQuestion>,
     pub cri: Option<SocketQuestion>,
@@ -110,6 +112,7 @@ impl Plan {
         let mut plan = Plan {
             etcd: services::etcd(host),
             apiservers: services::apiservers(host),
+            cluster_info: services::discovery(host).map(|endpoint| endpoint.url()),
             flannel: services::flannel(host),
             docker: services::docker(host),
             cri: services::cri(host),

@@ -130,8 +130,7 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
             }
         }
     }
-    let joins = host.kubernetes.kubeadm_plan().and_then(|plan| plan.discovery_endpoint());
-    if let Some(endpoint) = joins.and_then(|endpoint| Endpoint::of_address(&endpoint.value, true)) {
+    if let Some(endpoint) = discovery(host) {
         ask(endpoint, None);
     }
     if let Some(apiserver) = host.component(ComponentName::KubeApiserver).filter(|apiserver| !apiserver.is_planned()) {
@@ -147,6 +146,12 @@ pub fn apiservers(host: &Host) -> Vec<ApiserverQuestion> {
         });
     }
     questions
+}
+
+/// Where the cluster that this host is to join by a token tells of itself.
+pub fn discovery(host: &Host) -> Option<Endpoint> {
+    let endpoint = host.kubernetes.kubeadm_plan()?.discovery_endpoint()?;
+    Endpoint::of_address(&endpoint.value, true)
 }
 
 fn rank(path: &str) -> u8 {
