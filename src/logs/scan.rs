@@ -188,7 +188,7 @@ impl Scanner {
     /// [`Scanner::new`].
     pub(crate) fn match_lines(&self, text: &[u8]) -> Vec<(usize, u32)> {
         let clock = Clock::new(Timestamp::UNIX_EPOCH, 0);
-        let mut feed = Feed::new(Unpacked::Here(Box::new(io::Cursor::new(text.to_vec()))), clock, u64::MAX);
+        let mut feed = Feed::new(Unpacked::plain(io::Cursor::new(text.to_vec())), clock, u64::MAX);
         let mut buffer = Buffer::new();
         let mut worker = Worker::new(self);
         let mut before = 0;
