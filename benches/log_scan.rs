@@ -44,9 +44,26 @@ fn read(path: &Path) -> u64 {
 }
 
 fn ripgrep(patterns: &Path, path: &Path) -> Option<u64> {
-    let run =
-        Command::new("rg").args(["-c", "-a", "-j", "1", "--no-config", "-f"]).arg(patterns).arg(path).output().ok()?;
+    // So many patterns are more than it takes unless it is told to.
+    let limits = ["--regex-size-limit", "1G", "--dfa-size-limit", "1G"];
+    let run = Command::new("rg")
+        .args(["-c", "-a", "-j", "1", "--no-config"])
+        .args(limits)
+        .arg("-f")
+        .arg(patterns)
+        .arg(path)
+        .output()
+        .ok()?;
     String::from_utf8_lossy(&run.stdout).trim().parse().ok()
+}
+
+/// The log's beginning, for who would take an hour for all of it.
+fn beginning(path: &Path) -> PathBuf {
+    const LENGTH: u64 = 32 << 20;
+    let part = path.with_extension("part");
+    let mut from = File::open(path).expect("the corpus").take(LENGTH);
+    std::io::copy(&mut from, &mut File::create(&part).expect("the corpus")).expect("the corpus");
+    part
 }
 
 fn compress(path: &Path, name: &str, pack: impl FnOnce(&mut File, File)) -> PathBuf {
@@ -164,13 +181,15 @@ fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path, rounds: u6
     type Method<'a> = (&'a str, u64, Box<dyn Fn() -> Option<u64> + 'a>);
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |known| known.len());
     let (of_rare, of_dense) = (size(rare), size(dense));
+    let (some_rare, some_dense) = (beginning(rare), beginning(dense));
+    let (of_some_rare, of_some_dense) = (size(&some_rare), size(&some_dense));
     let traps = traps();
     let mut methods: Vec<Method<'_>> = vec![
         ("aligned read", of_rare, Box::new(|| Some(read(rare)))),
-        ("rg -c -f, 1 thread", of_rare, Box::new(|| ripgrep(list, rare))),
+        ("rg -c -f, 1 thread", of_some_rare, Box::new(|| ripgrep(list, &some_rare))),
         ("scan, 1 thread", of_rare, Box::new(|| Some(scan(scanner, rare, 1)))),
         ("scan, 2 threads", of_rare, Box::new(|| Some(scan(scanner, rare, 2)))),
-        ("rg -c -f dense, 1 thread", of_dense, Box::new(|| ripgrep(list, dense))),
+        ("rg -c -f dense, 1 thread", of_some_dense, Box::new(|| ripgrep(list, &some_dense))),
         ("scan dense, 1 thread", of_dense, Box::new(|| Some(scan(scanner, dense, 1)))),
         ("scan dense, 2 threads", of_dense, Box::new(|| Some(scan(scanner, dense, 2)))),
         ("unpack zst", of_rare, Box::new(|| Some(unpack(&zst)))),

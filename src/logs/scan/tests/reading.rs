@@ -43,6 +43,10 @@ fn line_numbers_hold_over_blocks() {
     for hit in &found {
         assert_eq!(hit.captures["line"], hit.lines[0].line.to_string());
     }
+    // Unpacked by one thread and searched by several it is the same.
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&text).unwrap();
+    assert_eq!(hits(vec![pattern("a", "(?P<line>\\d+) the disk is full")], "/x", gz.finish().unwrap()), found);
     assert_eq!(scan(vec![], &[("/x", text)]).scanned[0].lines, 40_000);
 }
 
