@@ -22,7 +22,7 @@ pub fn is_path(path: &str) -> bool {
     path.strip_prefix(DIRECTORY).and_then(|rest| rest.strip_prefix('/')).is_some_and(is_log)
 }
 
-/// The denials of a log, line by line.
+/// The denials of a log, each on the line that it had; the other lines are empty.
 pub struct Denials<R> {
     reader: BufReader<R>,
     line: Vec<u8>,
@@ -34,24 +34,23 @@ impl<R: Read> Denials<R> {
         Denials { reader: BufReader::new(reader), line: Vec::new(), at: 0 }
     }
 
-    /// Reads on to the next denial; an empty line is the end.
+    /// Reads the next line, of which only its end is left when it is no denial: a denial keeps its line's number. Nothing
+    /// is left at the end of the log.
     fn advance(&mut self) -> io::Result<()> {
-        loop {
-            self.line.clear();
-            self.at = 0;
-            if self.reader.by_ref().take(LINE).read_until(b'\n', &mut self.line)? == 0 {
-                return Ok(());
-            }
-            let is_whole = self.line.ends_with(b"\n");
-            if !is_whole {
-                // The rest of a longer line, or nothing at the end of the log.
-                self.reader.skip_until(b'\n')?;
-                self.line.push(b'\n');
-            }
-            if KINDS.iter().any(|kind| self.line.starts_with(kind)) {
-                return Ok(());
-            }
+        self.line.clear();
+        self.at = 0;
+        if self.reader.by_ref().take(LINE).read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(());
         }
+        if !self.line.ends_with(b"\n") {
+            // The rest of a longer line, or nothing at the end of the log.
+            self.reader.skip_until(b'\n')?;
+            self.line.push(b'\n');
+        }
+        if !KINDS.iter().any(|kind| self.line.starts_with(kind)) {
+            self.line.drain(..self.line.len() - 1);
+        }
+        Ok(())
     }
 }
 
@@ -85,9 +84,9 @@ mod tests {
         let mut kept = String::new();
         Denials::new(log.as_bytes()).read_to_string(&mut kept).expect("memory");
         let lines: Vec<&str> = kept.lines().collect();
-        assert_eq!(lines.len(), 3, "{kept}");
-        assert_eq!((lines[0], lines[2]), (denied, "type=AVC x"));
-        assert!(lines[1].starts_with(denied) && lines[1].len() == LINE as usize);
+        assert_eq!(lines.len(), log.lines().count(), "every line keeps its number: {kept}");
+        assert_eq!([lines[0], lines[1], lines[2], lines[4], lines[5]], ["", denied, "", "", "type=AVC x"]);
+        assert!(lines[3].starts_with(denied) && lines[3].len() == LINE as usize);
         assert!(!kept.contains("cmd=") && !kept.contains("proctitle"));
     }
 
