@@ -32,7 +32,8 @@ fn check(folder: &Path, rule: &str, timeout: &str) -> serde_json::Value {
         .arg(folder)
         .output()
         .expect("it ends");
-    serde_json::from_slice(&output.stdout).expect("a report")
+    let errors = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}: {errors}", output.status))
 }
 
 #[test]

@@ -25,16 +25,20 @@ pub fn open(argument: Option<&str>) -> Result<SourceRef, SourceError> {
     }
 }
 
+/// A disk that answers at all does so within this time, however little the rest may take.
+const LEAST_PATIENCE: Duration = Duration::from_millis(300);
+
 /// As [`open_all`], unless what it names is on a disk that does not answer within `patience`.
 pub fn open_all_within(argument: &str, patience: Duration) -> Result<Vec<SourceRef>, SourceError> {
     if !answers(argument, patience) {
-        let message = format!("no answer within {:.1} s: its disk hangs", patience.as_secs_f64());
+        let patience = patience.max(LEAST_PATIENCE).as_secs_f64();
+        let message = format!("no answer within {patience:.1} s: its disk hangs");
         return Err(SourceError::Io { path: argument.to_owned(), message });
     }
     open_all(Some(argument))
 }
 
-/// Whether the disk of what an argument names answers within `patience`. That there is nothing is an answer too.
+/// Whether the disk of what an argument names answers within `patience`, or 300 ms if that is less. That there is nothing is an answer too.
 pub fn answers(argument: &str, patience: Duration) -> bool {
     let (tell, told) = std::sync::mpsc::channel();
     let path = PathBuf::from(argument);
@@ -44,7 +48,7 @@ pub fn answers(argument: &str, patience: Duration) -> bool {
     };
     // Standard input is no disk, and without a thread nobody could be asked.
     let is_asked = argument != "-" && std::thread::Builder::new().name("ask".to_owned()).spawn(touch).is_ok();
-    !is_asked || told.recv_timeout(patience).is_ok()
+    !is_asked || told.recv_timeout(patience.max(LEAST_PATIENCE)).is_ok()
 }
 
 /// The hosts that an argument names: a folder of configuration files may hold those of several, and so may an archive.
