@@ -4,6 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "a tree is written, and what comes out is read")]
 
 mod fixtures;
+#[path = "planted_secrets/kinds.rs"]
+mod kinds;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,118 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use fixtures::testdata;
 use k8sdoctor::bundle::redact::{Policy, Stream, content};
-
-/// Lines with a secret, by what it is. `@` is the secret; where its form matters it is written out after `|`.
-const LINES: &[(&str, &str)] = &[
-    ("bootstrap token", "kubeadm join 10.0.0.1:6443 --token @|abcdef.4t8sm2k9x7c1v5b3"),
-    ("bootstrap token alone", "using token @ for discovery|zzgy12.4t8sm2k9x7c1v5b3"),
-    ("flag and value", "--bootstrap-token=@"),
-    ("flag, value apart", "kubelet --bootstrap-token @ --v=2"),
-    (
-        "certificate key",
-        "kubeadm join --certificate-key @ --control-plane|9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    ),
-    ("bearer header", "Authorization: Bearer @"),
-    ("basic header", "Authorization: Basic @|YWRtaW46aHVudGVyMjIyMjI="),
-    ("bearer in prose", "curl -H 'authorization: bearer @' https://10.0.0.1"),
-    ("json web token", "got @|eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJl_x-y"),
-    ("assignment", "DB_PASSWORD=@"),
-    ("exported", "export KUBE_TOKEN=@"),
-    ("assignment, quoted", "PASSWORD='@'"),
-    ("assignment, double quotes", "MYSQL_ROOT_PASSWORD=\"@\""),
-    ("unit environment", "Environment=ETCD_ROOT_PASSWORD=@ ETCD_NAME=m1"),
-    ("unit environment, quoted", "Environment=\"API_TOKEN=@\""),
-    ("yaml", "password: @"),
-    ("yaml, quoted", "  clientSecret: \"@\""),
-    ("yaml, list", "- token: '@'"),
-    ("yaml, words", "password: one @ two"),
-    ("yaml, flow", "user: {name: a, password: @, mode: b}"),
-    ("yaml, array", "passwords: [a1b2, @]"),
-    ("json", "{\"password\": \"@\", \"user\": \"x\"}"),
-    ("json, packed", "{\"user\":\"x\",\"token\":\"@\"}"),
-    ("json in json", "{\"log\":\"{\\\"password\\\":\\\"@\\\"}\\n\"}"),
-    ("json, twice in json", "{\"log\":\"{\\\"a\\\":\\\"{\\\\\\\"password\\\\\\\":\\\\\\\"@\\\\\\\"}\\\"}\"}"),
-    ("json, named", "{\"name\":\"DB_PASSWORD\",\"value\":\"@\"}"),
-    ("json, arguments", "[\"etcdctl\",\"--password\",\"@\",\"get\"]"),
-    ("toml", "auth_token = \"@\""),
-    ("url", "http://bob:@@proxy.example:3128"),
-    ("url, slash in it", "postgres://bob:a/@@db/app"),
-    ("url, at in it", "amqp://bob:a@b@@mq:5672/"),
-    ("url, user alone", "https://@@registry.example/v2/|ab12cd34ef56ab12cd34ef56"),
-    ("query", "GET /x?access_token=@&y=1 HTTP/1.1"),
-    ("query, shared access", "https://a.blob.core.windows.net/c?sv=2020&sig=@"),
-    ("connection string", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=@;EndpointSuffix=x"),
-    ("docker auth", "{\"auths\":{\"registry.example\":{\"auth\":\"@\"}}}|Ym9iOmh1bnRlcjIyMjIy"),
-    ("docker identity", "\"identitytoken\": \"@\""),
-    ("encryption key", "        secret: @|c2VjcmV0IGlzIHNlY3VyZSwgb3IgaXMgaXQ="),
-    ("aws key", "aws_secret_access_key = @|wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-    ("aws id", "key id @ was used|AKIAIOSFODNN7EXAMPLE"),
-    ("azure", "\"aadClientSecret\": \"@\""),
-    ("google key", "maps?key=@|AIzaSyA-1234567890abcdefghijklmnopqrstu"),
-    ("github", "cloning with @|ghp_1234567890abcdefghijABCDEFGHIJ123456"),
-    ("github, fine", "@|github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz"),
-    ("gitlab", "@|glpat-1234567890abcdefghij"),
-    ("slack", "@|xoxb-1234567890-abcdefghij"),
-    ("slack hook", "https://hooks.slack.com/services/@|T000/B000/abcdefghijklmnop"),
-    ("npm", "//registry.npmjs.org/:_authToken=@|npm_abcdefghijklmnopqrstuvwxyz0123456789"),
-    ("vault", "VAULT @|hvs.CAESIJlWh8abcdefghijklmnop"),
-    ("docker hub", "docker login -p @|dckr_pat_abcdefghijklmnop-qrst"),
-    ("k3s token", "K3S @|K10f86d081884c7d659a2feaa0c55ad015::server:a1b2c3d4e5"),
-    ("age", "@|AGE-SECRET-KEY-1QQPQQQQQQQQQQQQQQQQQQQQQQQQQQQ"),
-    ("ceph", "key = @|AQBSdXtbAAAAABAAkq3kMy2rUDXzK6ZTYLSAMA=="),
-    ("password hash", "bob:@|$apr1$a1b2c3d4$abcdefghijklmnopqrstuv"),
-    ("shadow", "root:@:19000:0|$6$a1b2c3d4$abcdefghijklmnopqrstuvwxyz0123456789"),
-    ("keepalived", "        auth_pass @"),
-    ("haproxy", "    user admin insecure-password @"),
-    ("haproxy stats", "    stats auth admin:@"),
-    ("netrc", "machine registry.example login bob password @"),
-    ("redis", "requirepass @"),
-    ("curl", "curl -u bob:@ https://10.0.0.1:2379/health"),
-    ("sshpass", "sshpass -p @ ssh root@m2"),
-    ("mysql", "mysql -uroot -p@ -e 'select 1'"),
-    ("prose", "the password is wrong: password \"@\""),
-    ("cookie", "Set-Cookie: session=@; Path=/"),
-    ("api key header", "X-Api-Key: @"),
-    ("psk", "psk=@"),
-    ("oidc", "refresh-token: @"),
-    ("static token", "@,admin,1001,\"system:masters\"|31ada4fd-adec-460c-809a-9e56ceb75269"),
-    ("secret on a line", "{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"data\":{\"a\":\"@\"}}|aHVudGVyMjIyMjI="),
-    (
-        "last applied",
-        "kubectl.kubernetes.io/last-applied-configuration: '{\"apiVersion\":\"v1\",\"data\":{\"p\":\"@\"},\"kind\":\"Secret\"}'|aHVudGVyMjIyMjI=",
-    ),
-    ("go struct", "config &{Password:@ User:x}"),
-    ("stripe", "@|sk_live_abcdefghijklmnop1234"),
-    ("hugging face", "@|hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"),
-    ("telegram", "bot @|123456789:AAabcdefghijklmnopqrstuvwxyz0123456"),
-];
-
-/// Texts of several lines.
-const TEXTS: &[(&str, &str)] = &[
-    ("yaml block", "password: |\n  first\n  @\nuser: x\n"),
-    ("yaml folded", "  token: >-\n    @\n  user: x\n"),
-    ("yaml next line", "password:\n  @\n"),
-    ("yaml list", "passwords:\n- @\n- b\nuser: x\n"),
-    ("environment of a pod", "    env:\n    - name: DB_PASSWORD\n      value: @\n"),
-    ("environment of a pod, quoted", "    - name: API_TOKEN\n      value: \"@\"\n"),
-    ("arguments of a pod", "    - --token\n    - @\n"),
-    ("continued command", "etcdctl --password \\\n  @ \\\n  get x\n"),
-    ("secret, data after", "apiVersion: v1\ndata:\n  a: @\nkind: Secret\n"),
-    ("secret, string data", "kind: Secret\nstringData:\n  a.conf: |\n    x = @\n"),
-    ("secret, json", "{\n  \"kind\": \"Secret\",\n  \"data\": {\n    \"a\": \"@\"\n  }\n}\n"),
-    ("table", "name,password,role\nbob,@,admin\neve,x,y\n"),
-    ("table, semicolons", "user;token\nbob;@\n"),
-    ("pretty json", "{\n  \"password\":\n    \"x\",\n  \"token\": \"@\"\n}\n"),
-    ("quote that closes on the next line", "API_TOKEN=\"abc\\\n@\"\nuser: x\n"),
-    ("quote around the name", "Environment=\"API_TOKEN=abc\\\n@\"\nUser=x\n"),
-    ("quote without a backslash", "password: \"abc\n  @\"\nuser: x\n"),
-    ("list over lines", "tokens = [\n  \"abc\",\n  \"@\",\n]\nuser: x\n"),
-    ("docker config", "{\n \"auths\": {\n  \"r\": {\n   \"auth\": \"@\"\n  }\n }\n}\n"),
-];
-
-/// Kinds that have to begin their line.
-const MUST_BEGIN: &[&str] =
-    &["static token", "keepalived", "haproxy", "haproxy stats", "redis", "netrc", "encryption key", "yaml, words"];
+use kinds::{LINES, MUST_BEGIN, TEXTS};
 
 fn own(number: usize) -> String {
     format!("S3cr{number}tQz7Vw9Kx2")
