@@ -1,5 +1,6 @@
 //! A text of any size and with lines of any length, redacted as it comes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
@@ -238,31 +239,33 @@ impl Stream {
     /// Looks at the messages that are held, each in one, and writes their lines.
     fn release(&mut self, is_last: bool, out: &mut Vec<u8>) {
         let messages = self.pieces.messages();
-        let mut follow = Vec::new();
-        for message in messages.iter().filter(|message| message.len() > 1) {
+        let mut follow = BTreeMap::new();
+        let mut rests = BTreeMap::new();
+        for message in &messages {
+            let Some((first, rest)) = message.split_first() else { continue };
+            let Some(last) = rest.last() else { continue };
             let joined = self.pieces.joined(message);
             let mut hits = Vec::new();
-            follow.push((message.last().copied(), self.look_at(&joined.text, &mut hits)));
+            follow.insert(*last, self.look_at(&joined.text, &mut hits));
+            rests.insert(*first, rest);
             if !self.policy.secrets {
                 hits.retain(|hit| hit.rule.ends_with("private-key"));
             }
             self.pieces.spread(message, &joined, merge(hits));
         }
-        let firsts: Vec<(usize, &[usize])> =
-            messages.iter().filter_map(|message| message.split_first()).map(|(first, rest)| (*first, rest)).collect();
-        let mut blanked: Vec<usize> = Vec::new();
+        let mut blanked: BTreeSet<usize> = BTreeSet::new();
         for (index, mut held) in self.pieces.release(is_last).into_iter().enumerate() {
             // A value that the line before began is the message's, not only its first piece's.
             if self.state.is_active()
-                && let Some((_, rest)) = firsts.iter().find(|(first, _)| *first == index)
+                && let Some(rest) = rests.get(&index)
             {
-                blanked.extend_from_slice(rest);
+                blanked.extend(*rest);
             }
             if blanked.contains(&index) {
                 held.blank();
             }
             self.one(&held.line, held.hits, out);
-            for (_, after) in follow.extract_if(.., |(last, _)| *last == Some(index)) {
+            if let Some(after) = follow.remove(&index) {
                 self.follows(after);
             }
         }
