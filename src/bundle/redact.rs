@@ -17,6 +17,8 @@ mod shapes;
 mod state;
 mod stream;
 mod value;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use super::manifest::RedactionRecord;
 pub use stream::Stream;

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use regex_automata::{Anchored, Input};
+
 use around::{Bounds, Head, beginning, bounds, is_cri, known_name, read_head, time_before};
 
 use super::aggregate::{Captures, Program};
@@ -172,26 +174,37 @@ impl<'s> Worker<'s> {
                     tried.gates += 1;
                     continue;
                 }
-                tried.next = if is_whole { usize::MAX } else { at + REACH / 2 };
-                tried.gates = 0;
+                // A match that has its literal here begins here, or at any place of the line.
+                let start = match (&window, place) {
+                    (std::borrow::Cow::Borrowed(_), Some(place)) => regex.beginning(place),
+                    _ => None,
+                };
+                let is_anchored = start.is_some() && tried.gates < GATES;
+                if is_anchored {
+                    tried.next = at + 1;
+                    tried.gates += 1;
+                } else {
+                    tried.next = if is_whole { usize::MAX } else { at + REACH / 2 };
+                    tried.gates = 0;
+                }
                 let head = head.get_or_insert_with(|| read_head(&mut self.names, text, block, *bounds));
                 if !is_for(self.scanner, role, head, is_certain.then_some(&hint)) {
                     continue;
                 }
                 let remembered = &mut self.captures[matcher as usize];
                 // The line's matches before this place were tried before.
-                let from = match (&window, place) {
-                    (std::borrow::Cow::Borrowed(_), Some(place)) => regex.earliest(place),
-                    _ => 0,
-                };
-                let mut captures = if told == Told::Perhaps { capture(remembered, regex, &window, from) } else { None };
+                let mut input = Input::new(&*window).range(start.unwrap_or(0)..);
+                if is_anchored {
+                    input = input.anchored(Anchored::Yes);
+                }
+                let mut captures = if told == Told::Perhaps { capture(remembered, regex, input) } else { None };
                 if captures.is_none() {
                     let seen = (window_from, window_from + window.len());
                     let plain = match escapes {
                         Some((from, to, plain)) if (*from, *to) == seen => plain,
                         _ => &mut escapes.insert((seen.0, seen.1, unescaped(&window))).2,
                     };
-                    captures = plain.iter().find_map(|plain| capture(remembered, regex, plain, 0));
+                    captures = plain.iter().find_map(|plain| capture(remembered, regex, Input::new(plain)));
                 }
                 let Some(captures) = captures else { continue };
                 tried.next = usize::MAX;
@@ -320,30 +333,26 @@ fn unescaped(line: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-/// The captured values when the pattern matches the line from a place on.
-fn capture(
-    remembered: &mut HashMap<Box<[u8]>, Captures>,
-    matcher: &Matcher,
-    line: &[u8],
-    from: usize,
-) -> Option<Captures> {
+/// The captured values when the pattern matches what is asked of a line.
+fn capture(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, input: Input<'_>) -> Option<Captures> {
+    let line = input.haystack();
     if !matcher.has_all(line) {
         return None;
     }
     let regex = matcher.regex()?;
     if matcher.groups.is_empty() {
-        return regex.is_match_at(line, from).then(Captures::default);
+        return regex.is_match(input).then(Captures::default);
     }
-    let found = regex.find_at(line, from)?;
-    let key = Some(found.as_bytes()).filter(|key| key.len() <= REMEMBERED_LENGTH);
+    let found = regex.find(input)?;
+    let key = line.get(found.range()).filter(|key| key.len() <= REMEMBERED_LENGTH);
     if let Some(known) = key.and_then(|key| remembered.get(key)) {
         return Some(known.clone());
     }
-    let groups = regex.captures_at(line, found.start())?;
+    let mut groups = regex.create_captures();
+    regex.search_captures(&Input::new(line).span(found.span()).anchored(Anchored::Yes), &mut groups);
     let mut captures = std::collections::BTreeMap::new();
     for name in &matcher.groups {
-        if let Some(value) = groups.name(name) {
-            let value = value.as_bytes();
+        if let Some(value) = groups.get_group_by_name(name).and_then(|span| line.get(span.range())) {
             let value = String::from_utf8_lossy(&value[..value.len().min(VALUE)]);
             captures.insert(name.clone(), super::redact::redact(value));
         }

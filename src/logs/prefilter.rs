@@ -2,27 +2,26 @@
 //!
 //! A literal of at least `WINDOW + STRIDE - 1` bytes contains a gram of `WINDOW` bytes that begins at a multiple of `STRIDE`,
 //! wherever it stands. So all grams of a chosen piece of each literal are kept, and of the text only every `STRIDE`-th gram
-//! is looked up: in a bitmap, which nearly always says no, then in a table of grams, then the whole literal is compared.
+//! is looked up: in a bitmap, which nearly always says no ([`sample`]), then in a table of grams, then the whole literal is
+//! compared ([`uses`]). What is left of one step goes to the next in batches, each a loop without a branch to guess.
 //! Letters count as equal in either case. Of a literal that is one or two bytes too short, the grams that reach over its ends
 //! by one byte are kept with every byte that can be there. The few that are shorter still go to a packed searcher.
 
 mod grams;
-
-use aho_corasick::{AhoCorasick, MatchKind, packed};
+mod sample;
+mod short;
+mod uses;
 
 use super::literals::Literal;
-use grams::{
-    BITMAP_BITS, Background, FOLD, HASH, each_gram, first_bit, gram_at, hash, second_bit, shortest, word, word_of,
-};
+use grams::{BITMAP_BITS, Background, each_gram, first_bit, hash, second_bit, shortest, word_of};
+use sample::{Bitmap, Places, Sampler};
+use short::{PACKED_LIMIT, Short};
+use uses::{Pairs, Uses};
 
 /// A literal is not longer than this.
 pub(crate) const LONGEST: usize = 512;
 /// Bytes past the region's end that have to be readable.
 pub(crate) const SLACK: usize = 8;
-/// The packed searcher takes so many pieces of literals at most.
-const PACKED_LIMIT: usize = 64;
-/// It looks at so many bytes before it compares; no literal is shorter.
-const PIECE: usize = 4;
 
 /// A literal that stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,29 +36,10 @@ pub(crate) struct Prefilter {
     exact: Vec<Option<Vec<u8>>>,
     stride: usize,
     window: usize,
-    bitmap: Box<[u64; 1 << (BITMAP_BITS - 6)]>,
-    /// Where in `uses` those begin whose gram has this hash, shifted by `shift`; and one more, where they end.
-    begins: Vec<u32>,
-    shift: u32,
-    uses: Vec<Use>,
+    bitmap: Box<Bitmap>,
+    sampler: Sampler,
+    uses: Uses,
     short: Option<Short>,
-}
-
-/// A literal that has a gram.
-#[derive(Debug, Clone, Copy)]
-struct Use {
-    literal: u32,
-    /// The gram's place in it, -1 when it begins one byte before it.
-    offset: i16,
-    /// Where eight bytes of the literal that are mostly not the gram's stand, counted from the gram, and what they are.
-    other: i16,
-    bytes: u64,
-}
-
-enum Short {
-    /// Searches for the rarest piece of each: literal, and the piece's place in it.
-    Packed(packed::Searcher, Vec<(u32, usize)>),
-    General(AhoCorasick, Vec<u32>),
 }
 
 impl Prefilter {
@@ -67,13 +47,12 @@ impl Prefilter {
         // Wide grams are rarer, long strides skip more; both need longer literals. A pass of the packed searcher costs about
         // as much as the shorter stride does.
         let shorter = |least: usize| literals.iter().filter(|literal| literal.bytes.len() < least).count();
-        let (window, stride) = match (shorter(shortest(8, 6)), shorter(shortest(6, 6)), shorter(shortest(6, 4))) {
-            (0, _, _) => (8, 6),
-            (_, 0, _) => (6, 6),
-            (_, _, 0) => (6, 4),
-            (_, few, _) if few <= PACKED_LIMIT => (6, 6),
-            _ => (6, 4),
-        };
+        let settings = [(8, 8), (6, 8), (6, 6)];
+        let fit = settings.iter().find(|(window, stride)| shorter(shortest(*window, *stride)) == 0);
+        let (window, stride) = fit.copied().unwrap_or_else(|| {
+            let few = shorter(shortest(6, 6)) <= PACKED_LIMIT && shorter(shortest(6, 4)) > 0;
+            (6, if few { 6 } else { 4 })
+        });
         let background = Background::new(window);
 
         let mut grams: Vec<(u64, u32, i16)> = Vec::new();
@@ -95,31 +74,17 @@ impl Prefilter {
             }
         }
         let mut bitmap = Box::new([0u64; 1 << (BITMAP_BITS - 6)]);
-        let shift = 64 - grams.len().next_power_of_two().trailing_zeros().max(1);
-        for (hash, _, _) in &mut grams {
+        for (hash, _, _) in &grams {
             bitmap[word_of(*hash)] |= 1 << first_bit(*hash) | 1 << second_bit(*hash);
-            *hash >>= shift;
         }
-        grams.sort_unstable();
-        // Grams that are one but for the byte beyond the literal's end may have one place.
-        grams.dedup();
-        let mut begins = vec![0; (1 << (64 - shift)) + 1];
-        for (place, _, _) in &grams {
-            begins[*place as usize + 1] += 1;
-        }
-        for place in 1..begins.len() {
-            begins[place] += begins[place - 1];
-        }
-        let uses = grams.iter().map(|(_, index, offset)| Use::new(&literals[*index as usize], *index, *offset, window));
         Prefilter {
             literals: literals.iter().map(|literal| literal.bytes.clone()).collect(),
             exact: literals.iter().map(|literal| literal.exact.clone()).collect(),
             stride,
             window,
             bitmap,
-            begins,
-            shift,
-            uses: uses.collect(),
+            sampler: Sampler::best(),
+            uses: Uses::new(grams, literals, window),
             short: Short::new(literals, short),
         }
     }
@@ -130,7 +95,8 @@ impl Prefilter {
         let first = found.len();
         if !self.uses.is_empty() {
             match (self.window, self.stride) {
-                (8, _) => self.sample::<8, 6>(buffer, from, to, found),
+                (8, _) => self.sample::<8, 8>(buffer, from, to, found),
+                (_, 8) => self.sample::<6, 8>(buffer, from, to, found),
                 (_, 6) => self.sample::<6, 6>(buffer, from, to, found),
                 _ => self.sample::<6, 4>(buffer, from, to, found),
             }
@@ -141,7 +107,6 @@ impl Prefilter {
         }
     }
 
-    #[inline(always)]
     fn sample<const WINDOW: usize, const STRIDE: usize>(
         &self,
         buffer: &[u8],
@@ -149,68 +114,27 @@ impl Prefilter {
         to: usize,
         found: &mut Vec<Candidate>,
     ) {
-        const LANES: usize = 4;
         let text = &buffer[..(to + SLACK).min(buffer.len())];
-        let bitmap = &*self.bitmap;
+        let (mut places, mut pairs) = (Places::new(), Pairs::new());
         let mut at = from;
-        // What is not the window's is shifted out.
-        let by = HASH << (64 - 8 * WINDOW);
-        let known = |bytes: &[u8], offset: usize| -> u64 {
-            let hash = (word(&bytes[offset..offset + 8]) | FOLD).wrapping_mul(by);
-            let bits = bitmap[word_of(hash)];
-            (bits >> first_bit(hash)) & (bits >> second_bit(hash))
-        };
-        let step = LANES * STRIDE;
-        let reach = (LANES - 1) * STRIDE + 8;
-        while at + reach <= text.len() && at < to {
-            let bytes = &text[at..at + reach];
-            let hits = [known(bytes, 0), known(bytes, STRIDE), known(bytes, 2 * STRIDE), known(bytes, 3 * STRIDE)];
-            let mut lanes = hits.iter().enumerate().fold(0, |lanes, (lane, hit)| lanes | (hit & 1) << lane);
-            while lanes != 0 {
-                let lane = lanes.trailing_zeros() as usize;
-                lanes &= lanes - 1;
-                self.look_up::<WINDOW>(text, from, to, at + lane * STRIDE, found);
-            }
-            at += step;
-        }
         while at < to {
-            let mut word = [0u8; 8];
-            let rest = &text[at..text.len().min(at + 8)];
-            word[..rest.len()].copy_from_slice(rest);
-            if known(&word, 0) & 1 != 0 {
-                self.look_up::<WINDOW>(text, from, to, at, found);
-            }
-            at += STRIDE;
-        }
-    }
-
-    #[cold]
-    fn look_up<const WINDOW: usize>(&self, text: &[u8], from: usize, to: usize, at: usize, found: &mut Vec<Candidate>) {
-        let place = (hash(gram_at(text, at, WINDOW), WINDOW) >> self.shift) as usize;
-        for &Use { literal, offset, other, bytes } in
-            &self.uses[self.begins[place] as usize..self.begins[place + 1] as usize]
-        {
-            let other = at.wrapping_add_signed(other.into());
-            // Out of the text is only what a whole literal can't be in.
-            let Some(here) = text.get(other..other.wrapping_add(8)) else { continue };
-            if word(here) | FOLD != bytes {
-                continue;
-            }
-            let bytes = &self.literals[literal as usize];
-            let start = at.checked_add_signed(-isize::from(offset)).filter(|start| *start >= from);
-            let Some(start) = start else { continue };
-            let end = start + bytes.len();
-            if end > to {
-                continue;
-            }
-            let here = &text[start..end];
-            let is_here = match &self.exact[literal as usize] {
-                Some(exact) => here == exact.as_slice(),
-                None => here.eq_ignore_ascii_case(bytes),
-            };
-            if is_here {
-                insert(found, Candidate { start: start as u32, literal });
-            }
+            at = self.sampler.next::<WINDOW, STRIDE>(&self.bitmap, text, at, to, &mut places);
+            self.uses.look_up::<WINDOW>(text, places.found(), &mut pairs, |start, literal| {
+                let Some(start) = start.filter(|start| *start >= from) else { return };
+                let bytes = &self.literals[literal as usize];
+                let end = start + bytes.len();
+                if end > to {
+                    return;
+                }
+                let here = &text[start..end];
+                let is_here = match &self.exact[literal as usize] {
+                    Some(exact) => here == exact.as_slice(),
+                    None => here.eq_ignore_ascii_case(bytes),
+                };
+                if is_here {
+                    insert(found, Candidate { start: start as u32, literal });
+                }
+            });
         }
     }
 
@@ -234,93 +158,10 @@ impl Prefilter {
     }
 }
 
-impl Use {
-    fn new(literal: &Literal, index: u32, offset: i16, window: usize) -> Use {
-        let length = literal.bytes.len();
-        let (before, end) = (usize::try_from(offset).unwrap_or(0), (offset + window as i16).max(0) as usize);
-        let after = length.saturating_sub(end);
-        let other = if after >= before { end.min(length - 8) } else { before.saturating_sub(8) };
-        Use { literal: index, offset, other: other as i16 - offset, bytes: gram_at(&literal.bytes, other, 8) }
-    }
-}
-
-impl Short {
-    fn new(literals: &[Literal], short: Vec<u32>) -> Option<Short> {
-        if short.is_empty() {
-            return None;
-        }
-        let background = Background::new(PIECE);
-        let mut pieces = Vec::new();
-        let mut places = Vec::new();
-        for &index in &short {
-            let literal = &literals[index as usize];
-            let at = background.rarest(&literal.bytes, PIECE, 1);
-            places.push((index, at));
-            match &literal.exact {
-                Some(exact) => pieces.push(exact[at..].to_vec()),
-                None => pieces.extend(in_each_case(&literal.bytes[at..at + PIECE])),
-            }
-        }
-        pieces.sort();
-        pieces.dedup();
-        if pieces.len() <= PACKED_LIMIT {
-            let searcher =
-                packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(pieces).build();
-            if let Some(searcher) = searcher {
-                return Some(Short::Packed(searcher, places));
-            }
-        }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(short.iter().map(|index| &literals[*index as usize].bytes))
-            .ok()?;
-        Some(Short::General(automaton, short))
-    }
-
-    fn find(&self, literals: &[Vec<u8>], text: &[u8], base: usize, found: &mut Vec<Candidate>) {
-        match self {
-            Short::Packed(searcher, places) => {
-                let mut at = 0;
-                while let Some(hit) = searcher.find_in(text, aho_corasick::Span { start: at, end: text.len() }) {
-                    // It tells one piece for each place; others may begin there as well.
-                    for &(id, place) in places {
-                        let bytes = &literals[id as usize];
-                        let start = hit.start().checked_sub(place);
-                        let here = start.and_then(|start| text.get(start..start + bytes.len()));
-                        if let (Some(start), Some(true)) = (start, here.map(|here| here.eq_ignore_ascii_case(bytes))) {
-                            found.push(Candidate { start: (base + start) as u32, literal: id });
-                        }
-                    }
-                    at = hit.start() + 1;
-                }
-            }
-            Short::General(automaton, ids) => {
-                for hit in automaton.find_overlapping_iter(text) {
-                    if let Some(id) = ids.get(hit.pattern().as_usize()) {
-                        found.push(Candidate { start: (base + hit.start()) as u32, literal: *id });
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Literals are met nearly in the order of their places.
 fn insert(found: &mut Vec<Candidate>, candidate: Candidate) {
     let before = found.iter().rev().take_while(|known| **known > candidate).count();
     found.insert(found.len() - before, candidate);
-}
-
-/// All ways to write a lower-case text's letters.
-fn in_each_case(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = vec![Vec::new()];
-    for byte in text {
-        let upper = byte.to_ascii_uppercase();
-        let ways = if upper == *byte { vec![*byte] } else { vec![*byte, upper] };
-        all = all.iter().flat_map(|text| ways.iter().map(|byte| [text.as_slice(), &[*byte]].concat())).collect();
-    }
-    all
 }
 
 #[cfg(test)]

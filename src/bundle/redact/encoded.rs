@@ -37,15 +37,26 @@ pub(super) fn places(text: &[u8], found: &mut Vec<usize>) {
         match before {
             Some(other) => at += other + 1,
             None => {
-                let rest = text.get(at..).unwrap_or_default();
-                let length = rest.iter().position(|byte| !is_base64(*byte)).unwrap_or(rest.len());
-                if is_promising(rest.get(..length).unwrap_or_default()) {
+                let run = run_at(text, at);
+                if is_promising(run) {
                     found.push(at);
                 }
-                at += length + 1;
+                at += run.len() + 1;
             }
         }
     }
+}
+
+fn run_at(text: &[u8], at: usize) -> &[u8] {
+    let rest = text.get(at..).unwrap_or_default();
+    let length = rest.iter().position(|byte| !is_base64(*byte)).unwrap_or(rest.len());
+    rest.get(..length).unwrap_or_default()
+}
+
+/// Whether the run that begins at a place may be encoded text.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn is_promising_at(text: &[u8], at: usize) -> bool {
+    is_promising(run_at(text, at))
 }
 
 /// Encoded text has letters of both cases: names, paths and digests seldom do.

@@ -5,6 +5,8 @@
 use super::csv::Table;
 use super::message::Message;
 use super::value::{self, After};
+#[cfg(target_arch = "x86_64")]
+use super::wide;
 use super::{encoded, names, shapes, state};
 
 const BITMAP_BITS: u32 = 16;
@@ -57,6 +59,8 @@ pub(super) struct Marks {
     slots: Box<[Slot; 1 << SLOT_BITS]>,
     /// Mark, and the gram's place in it.
     uses: Vec<(u16, u16)>,
+    #[cfg(target_arch = "x86_64")]
+    wide: Option<wide::Grams>,
 }
 
 /// The line around a place.
@@ -116,6 +120,8 @@ impl Marks {
             bitmap: Box::new([0; 1 << (BITMAP_BITS - 6)]),
             slots: Box::new([Slot::default(); 1 << SLOT_BITS]),
             uses: Vec::with_capacity(grams.len()),
+            #[cfg(target_arch = "x86_64")]
+            wide: wide::is_there().then(|| wide::Grams::new(grams.iter().map(|(gram, ..)| *gram).collect())),
         };
         for group in grams.chunk_by(|a, b| a.0 == b.0) {
             let Some((gram, ..)) = group.first().copied() else { continue };
@@ -152,6 +158,15 @@ impl Marks {
             bitmap.get((bit >> 6) as usize).map_or(0, |word| word >> (bit & 63) & 1)
         };
         let mut at = 0;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(wide) = &self.wide {
+            at = wide.find(text, |at| {
+                let gram = gram_at(text, at);
+                if at >= known && is_known(gram) != 0 {
+                    known = known.max(self.look_up(&mut lines, at, gram, places));
+                }
+            });
+        }
         while let Some(Ok(bytes)) = text.get(at..at + 8).map(<[u8; 8]>::try_from) {
             let word = u64::from_le_bytes(bytes);
             let gram = |lane: usize| ((word >> (8 * lane)) as u32 | FOLD) & GRAM;
@@ -290,7 +305,8 @@ fn is_value_of_name(line: &[u8], start: usize) -> bool {
 /// Appends places of encoded text that is secret, and of bootstrap tokens.
 pub(super) fn find_runs(text: &[u8], policy: super::Policy, depth: usize, places: &mut Vec<usize>) {
     let mut runs = Vec::new();
-    encoded::places(text, &mut runs);
+    let mut dots = Vec::new();
+    first_look(text, &mut runs, &mut dots);
     for run in runs {
         // What is encoded ends with its line.
         let rest = text.get(run..).unwrap_or_default();
@@ -301,7 +317,21 @@ pub(super) fn find_runs(text: &[u8], policy: super::Policy, depth: usize, places
             places.push(run);
         }
     }
-    places.extend(memchr::memchr_iter(b'.', text).filter(|at| may_be_token(text, *at)));
+    places.extend(dots.into_iter().filter(|at| may_be_token(text, *at)));
+}
+
+/// Where runs that may be encoded text begin, and dots that may be a bootstrap token's.
+fn first_look(text: &[u8], runs: &mut Vec<usize>, dots: &mut Vec<usize>) {
+    #[cfg(target_arch = "x86_64")]
+    if wide::is_there() {
+        return wide::runs(
+            text,
+            |at| runs.extend(encoded::is_promising_at(text, at).then_some(at)),
+            |at| dots.push(at),
+        );
+    }
+    encoded::places(text, runs);
+    dots.extend(memchr::memchr_iter(b'.', text));
 }
 
 /// Whether a bootstrap token's dot may stand here: the ends of its halves first, which seldom fit.

@@ -7,13 +7,17 @@
 //!    Main PID: 4347 (code=exited, status=1/FAILURE)
 //! ```
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// A unit's name is so many lines away at most.
 const LINES: usize = 12;
 /// So many bytes after the name its states are looked for.
 const LENGTH: usize = 4096;
 /// The lines that say little without the name.
 const STATES: [&[u8]; 2] = [b"Active: ", b"Main PID: "];
-const UNIT: &[u8] = b".service - ";
+static UNIT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b".service - "));
 /// The name stands within so many bytes.
 const HEAD: usize = 128;
 
@@ -51,7 +55,7 @@ fn states(name: &[u8], rest: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn is_name(line: &[u8]) -> bool {
-    memchr::memmem::find(&line[..line.len().min(HEAD)], UNIT).is_some()
+    UNIT.find(&line[..line.len().min(HEAD)]).is_some()
 }
 
 fn is_state(line: &[u8]) -> bool {
