@@ -4,13 +4,26 @@ use std::net::IpAddr;
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::component::{Component, ComponentName, split_items};
+use crate::facts::log::LogHit;
 use crate::facts::{Cluster, Host};
 use crate::origin::{Sourced, Unknown};
-use crate::rules::support::{Url, file_of, resolve};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::support::{Url, configured_layers, file_of, resolve};
+use crate::rules::unit::removed_flags;
+use crate::rules::{Context, Detector, Judge, Refined};
 
 pub(super) const DETECTOR: Detector =
-    Detector { id: "apiserver-insecure-port-removed", judge: Judge::Host(judge), refine: None };
+    Detector { id: "apiserver-insecure-port-removed", judge: Judge::Host(judge), refine: Some(refine) };
+
+/// A flag that kube-apiserver refuses: where it stands. With a known release apiserver-flag-removed says that.
+fn refine(context: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let Some(flag) = hit.captures.get("flag") else { return Refined::Keep(Vec::new()) };
+    let apiserver = host.component(ComponentName::KubeApiserver);
+    let is_told = apiserver.is_some_and(|apiserver| {
+        let stands = configured_layers(apiserver).iter().any(|layer| layer.flags.contains_key(flag.as_str()));
+        stands && apiserver.is_at_least(1, 24) == Some(true)
+    });
+    if is_told { Refined::Drop } else { removed_flags::refine(context, host, hit) }
+}
 
 const CLIENTS: [(ComponentName, &str); 4] = [
     (ComponentName::KubeControllerManager, "master"),
