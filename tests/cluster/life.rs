@@ -11,7 +11,7 @@ use crate::doctor::{self, Finding, Fix, Report, Since};
 use crate::fault::{Fault, Mend};
 use crate::host::Host;
 use crate::results::Row;
-use crate::shape::Cluster;
+use crate::shape::{Cluster, Shape, binaries};
 
 /// How long nodes and pods may take to come back.
 const HEALTHY: Duration = Duration::from_secs(300);
@@ -36,6 +36,9 @@ fn live(cluster: &Cluster, fault: &Fault, row: &mut Row) -> Result<()> {
     say(&format!("{}: {} ({} on {})", fault.name, fault.summary, fault.rule, fault.host));
     let host = cluster.host(&fault.host)?;
     let backup = Backup::take(cluster)?;
+    if cluster.shape == Shape::Binaries {
+        binaries::end_spinning_flannel(cluster)?;
+    }
     let since = Since::now();
     let judged = host
         .ok_within(&fault.broken_by, Duration::from_secs(300))
