@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Files, Problems, certificates, components, executables, filesystems, firewall, hidden, kubernetes, load_balancers,
-    logs, names, network, packages, paths, planned, probes, runtimes, sysctls, system, units,
+    Files, Problems, certificates, components, executables, filesystems, firewall, firewalld, hidden, kubernetes,
+    load_balancers, logs, names, network, packages, paths, planned, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
@@ -222,6 +222,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
     );
     let mut firewall = firewall::collect(files);
+    let firewalld = firewalld::collect(files, &system.processes);
     let mut filesystems = filesystems::collect(files);
     if let (Err(of_df), Err(of_filter)) = (&mut filesystems, &mut firewall)
         && !files.is_of_live_host()
@@ -257,6 +258,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         probes: Probes::default(),
         filesystems,
         firewall,
+        firewalld,
         clock: Err(Unknown::new("whether the kernel's clock is synchronized", Unknown::NOT_ASKED)),
         problems: Vec::new(),
         texts: BTreeMap::new(),

@@ -10,7 +10,7 @@ use crate::collect::TextFile;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::expected::Expected;
 use crate::facts::filesystem::FilesystemUse;
-use crate::facts::firewall::Firewall;
+use crate::facts::firewall::{Firewall, Firewalld};
 use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
@@ -64,6 +64,9 @@ pub struct Host {
     pub filesystems: Fact<Vec<FilesystemUse>>,
     #[serde(skip)]
     pub firewall: Fact<Firewall>,
+    /// None where it does not run, or of a tree: is not started at boot.
+    #[serde(skip)]
+    pub firewalld: Fact<Option<Firewalld>>,
     pub clock: Fact<KernelClock>,
     /// What could not be read or parsed while the facts were taken.
     pub problems: Vec<Problem>,
@@ -165,6 +168,7 @@ impl Host {
             probes: Probes::default(),
             filesystems: unknown("file systems"),
             firewall: unknown("packet filter"),
+            firewalld: unknown("firewalld"),
             clock: unknown("the kernel's clock"),
             problems: Vec::new(),
             texts: BTreeMap::new(),
