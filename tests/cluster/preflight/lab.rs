@@ -38,7 +38,7 @@ pub struct Lab {
 
 impl Lab {
     pub fn up(place: &Place, built: &Built) -> Result<Lab> {
-        raise_limits(&place.cache)?;
+        raise_limits()?;
         let run = place.run();
         std::fs::create_dir_all(run.join("tools"))?;
         crate::shape::network()?;
