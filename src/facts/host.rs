@@ -55,6 +55,8 @@ pub struct Host {
     pub hidden_components: BTreeMap<ComponentName, Unknown>,
     /// etcd's data directories by path, as its configuration names them: whether there is a member's data in it.
     pub etcd_data: BTreeMap<String, Fact<bool>>,
+    /// What else lies in those directories that are there: names, the first few.
+    pub etcd_data_beside: BTreeMap<String, Vec<String>>,
     pub kubernetes: Kubernetes,
     pub runtimes: Runtimes,
     pub load_balancers: LoadBalancers,
@@ -133,6 +135,7 @@ impl Host {
             components: Vec::new(),
             hidden_components: BTreeMap::new(),
             etcd_data: BTreeMap::new(),
+            etcd_data_beside: BTreeMap::new(),
             kubernetes: Kubernetes {
                 static_pods: unknown("static pods"),
                 some_static_pods: Vec::new(),

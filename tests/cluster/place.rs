@@ -139,9 +139,9 @@ fn hierarchies() -> impl Iterator<Item = PathBuf> {
 
 /// Whether hosts of any cache are there.
 fn any_hosts() -> bool {
-    hierarchies().filter_map(|folder| std::fs::read_dir(folder).ok()).any(|entries| {
-        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(GROUPS))
-    })
+    hierarchies()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .any(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(GROUPS)))
 }
 
 fn subgroups(group: &Path) -> Vec<PathBuf> {
