@@ -85,10 +85,8 @@ fn step(simple: &Simple, plan: &mut Plan, file: &impl Fn(&str) -> Result<Option<
         ["sed", ..] if edits_in_place(&words) => {
             let (scripts, extended, files) = sed_arguments(&words, simple)?;
             for path in files {
-                let mut text = text_of(plan, &path, file)?;
-                for script in &scripts {
-                    text = sed::Script::parse(script, extended)?.apply(&text);
-                }
+                let text = text_of(plan, &path, file)?;
+                let text = sed::Script::of_several(&scripts, extended)?.apply(&text);
                 put(plan, &path, text, file)?;
             }
             Some(())
@@ -306,6 +304,8 @@ mod tests {
             ),
             (&["cp /etc/a /root/ && sed -i '1d' /etc/a"], Some((vec![("/etc/a", "two\n")], vec![]))),
             (&["sed -i.bak -e 1d -e 's/two/2/' /etc/a"], Some((vec![("/etc/a", "2\n")], vec![]))),
+            // Lines are counted as they are read, not as an expression before leaves them.
+            (&["sed -i -e 1d -e '2s/two/2/' /etc/a"], Some((vec![("/etc/a", "2\n")], vec![]))),
             (
                 &["mkdir -p /etc/x.d", "printf 'a = 1\\n' > /etc/x.d/f && sysctl --system"],
                 Some((vec![("/etc/x.d/f", "a = 1\n")], vec!["sysctl --system"])),
