@@ -177,6 +177,7 @@ mod tests {
             (
                 format!("{join}{master}"),
                 vec![
+                    "etcd data-dir=/var/lib/etcd",
                     "kube-apiserver secure-port=7443",
                     ports[0],
                     ports[1],

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use similar::{DiffOp, TextDiff};
 
-use crate::report::{Finding, Fix, Risk};
+use crate::report::{Finding, Fix, Risk, gap};
 use shell::Simple;
 
 /// Files larger than this are not changed.
@@ -189,11 +189,7 @@ fn unescaped(format: &str) -> Option<String> {
 
 /// Whether a value is left for a person to fill in: `<ADDRESS>`.
 fn has_gap(text: &str) -> bool {
-    text.split('<').skip(1).any(|rest| {
-        rest.split_once('>').is_some_and(|(name, _)| {
-            name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '-')
-        })
-    })
+    gap(text).is_some()
 }
 
 fn text_of(plan: &Plan, path: &str, file: &impl Fn(&str) -> Result<Option<String>, String>) -> Option<String> {
