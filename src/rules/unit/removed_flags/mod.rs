@@ -176,7 +176,7 @@ fn judge_flag(host: &Host, subject: &Subject<'_>, layer: &Layer, removed: &Remov
 }
 
 /// Where a flag is given, for the commands that take it out: its line, and the manifest or what to look for in the line.
-fn place(
+pub(in crate::rules) fn place(
     name: ComponentName,
     layer: &Layer,
     spelt: &Sourced<String>,
