@@ -24,7 +24,8 @@ type Reach = BTreeMap<String, Reached>;
 pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
     let mut findings = findings;
     // A stable order first, so that what is chosen below does not depend on the order of judging.
-    findings.sort_by_cached_key(order_key);
+    let causes = causes_known(&findings, cards);
+    findings.sort_by_cached_key(|finding| order_key(finding, &causes));
     let reach = reaches(&findings, cards);
     let candidates = candidates(&findings, &reach, cards);
     let reached = |cause: usize, effect: usize| reach.get(findings[cause].rule.as_str())?.get(&findings[effect].rule);
@@ -86,11 +87,23 @@ fn candidates(findings: &[Finding], reach: &BTreeMap<&str, Reach>, cards: &CardS
     findings.iter().map(of).collect()
 }
 
-fn order_key(finding: &Finding) -> impl Ord + use<> {
+/// How many conditions have each finding's as their effect: what much leads to is seldom the root.
+fn causes_known(findings: &[Finding], cards: &CardSet) -> BTreeMap<String, usize> {
+    let mut known: BTreeMap<String, usize> = findings.iter().map(|finding| (finding.rule.clone(), 0)).collect();
+    for edge in cards.iter().flat_map(|card| &card.explains) {
+        if let Some(count) = known.get_mut(parts(edge).0) {
+            *count += 1;
+        }
+    }
+    known
+}
+
+fn order_key(finding: &Finding, causes: &BTreeMap<String, usize>) -> impl Ord + use<> {
     (
         std::cmp::Reverse(finding.severity),
         finding.hosts.clone(),
         finding.evidence.first().map(|evidence| evidence.origin.to_string()),
+        causes.get(&finding.rule).copied(),
         finding.rule.clone(),
         finding.subject.clone(),
     )

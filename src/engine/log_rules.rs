@@ -22,7 +22,8 @@ pub fn patterns_of(card: &Card) -> impl Iterator<Item = LogPattern> {
         components: rule.components.clone(),
         persist_seconds: rule.persist,
         after_start_seconds: rule.after_start,
-        min_count: rule.min_count,
+        // No count is enough, and of an excerpt none is asked.
+        min_count: if rule.last_resort { Some(u64::MAX) } else { rule.min_count },
         ended_by: rule.ended_by.clone(),
         ignore_if_ended_seconds: rule.ended_within,
         repeats_seconds: rule.repeats,
@@ -44,7 +45,7 @@ pub fn judge(
     let mut found = false;
     for hit in host.logs.hits.iter().filter(|hit| hit.rule == card.id) {
         let Some(rule) = card.logs.get(hit.pattern) else { continue };
-        if rule.hint && host.kind != SourceKind::File {
+        if (rule.hint || rule.last_resort) && host.kind != SourceKind::File {
             continue;
         }
         if rule.beside {
@@ -89,6 +90,7 @@ pub fn judge(
             draft.over = true;
         }
         draft.brief = hit.brief || rule.hint;
+        draft.last_resort = rule.last_resort;
         if draft.brief {
             draft.confidence = Some(Confidence::Low);
         }

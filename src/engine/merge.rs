@@ -57,6 +57,7 @@ fn absorb(card: &Card, known: &mut Draft, other: Draft) {
     }
     known.over &= weak.over;
     known.brief &= weak.brief;
+    known.last_resort &= weak.last_resort;
     known.severity = Some(severity);
     known.confidence = known.confidence.max(weak.confidence);
 }
