@@ -102,9 +102,10 @@ fn no_condition_explains_itself_in_the_end() {
     let mut causes: BTreeMap<&str, Vec<&str>> = cards
         .iter()
         .map(|card| {
-            // What files show causes what logs report of it, never the other way about.
-            let lasting = card.explains.iter().filter(|edge| !edge.ends_with("@logs"));
-            let effects = lasting.map(|edge| edge.split(['@', '#']).next().unwrap_or(edge));
+            // What files show causes what logs report of it, never the other way about; what holds for one value leads no
+            // further.
+            let lasting = card.explains.iter().filter(|edge| !edge.ends_with("@logs") && !edge.contains('#'));
+            let effects = lasting.map(|edge| edge.split('@').next().unwrap_or(edge));
             (card.id.as_str(), effects.collect())
         })
         .collect();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Files, Problems, certificates, components, executables, filesystems, firewall, hidden, kubernetes, load_balancers,
-    logs, names, network, packages, paths, planned, probes, runtimes, sysctls, system, units,
+    Files, Problems, certificates, components, executables, filesystems, firewall, firewalld, hidden, kubernetes,
+    load_balancers, logs, names, network, packages, paths, planned, probes, runtimes, sysctls, system, units,
 };
 use crate::facts::Host;
 use crate::facts::component::{Component, ComponentName};
@@ -221,7 +221,9 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         files,
         &paths::Named { units: &units, scripts: &scripts, kubernetes: &kubernetes, runtimes: &runtimes },
     );
+    let (etcd_data, etcd_data_beside) = etcd_data(files, &components);
     let mut firewall = firewall::collect(files);
+    let firewalld = firewalld::collect(files, &system.processes);
     let mut filesystems = filesystems::collect(files);
     if let (Err(of_df), Err(of_filter)) = (&mut filesystems, &mut firewall)
         && !files.is_of_live_host()
@@ -247,7 +249,8 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         paths,
         units,
         scripts,
-        etcd_data: etcd_data(files, &components),
+        etcd_data,
+        etcd_data_beside,
         components,
         hidden_components,
         kubernetes,
@@ -257,6 +260,7 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
         probes: Probes::default(),
         filesystems,
         firewall,
+        firewalld,
         clock: Err(Unknown::new("whether the kernel's clock is synchronized", Unknown::NOT_ASKED)),
         problems: Vec::new(),
         texts: BTreeMap::new(),
@@ -264,22 +268,29 @@ fn configuration(files: &Files, problems: &Problems, name: String, label: &str) 
     }
 }
 
-/// Whether the directories that etcd's configuration names hold a member's data. One that is not there holds none.
-fn etcd_data(files: &Files, components: &[Component]) -> BTreeMap<String, Fact<bool>> {
+/// Entries of etcd's directories that are told.
+const BESIDE: usize = 8;
+
+/// Whether the directories that etcd's configuration names hold a member's data, and what else they hold. One that is not
+/// there holds nothing.
+fn etcd_data(files: &Files, components: &[Component]) -> (BTreeMap<String, Fact<bool>>, BTreeMap<String, Vec<String>>) {
     let etcd = components.iter().find(|component| component.name == ComponentName::Etcd);
     let layers = etcd.iter().flat_map(|etcd| &etcd.layers);
     let named = layers.filter_map(|layer| layer.flags.get("data-dir")?.last());
-    named
-        .filter(|path| path.value.starts_with('/'))
-        .map(|path| {
-            let holds = match files.list(&path.value) {
-                Ok(entries) => Ok(entries.iter().any(|entry| entry.name == "member")),
-                Err(error) if error.is_absent() => Ok(false),
-                Err(error) => Err(error.unknown()),
-            };
-            (path.value.clone(), holds)
-        })
-        .collect()
+    let (mut data, mut beside) = (BTreeMap::new(), BTreeMap::new());
+    for path in named.filter(|path| path.value.starts_with('/')).map(|path| &path.value) {
+        let holds = match files.list(path) {
+            Ok(entries) => {
+                let others = entries.iter().map(|entry| &entry.name).filter(|name| *name != "member");
+                beside.insert(path.clone(), others.take(BESIDE).cloned().collect());
+                Ok(entries.iter().any(|entry| entry.name == "member"))
+            }
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error.unknown()),
+        };
+        data.insert(path.clone(), holds);
+    }
+    (data, beside)
 }
 
 /// Files that flags name.

@@ -8,6 +8,7 @@ pub mod executables;
 mod files;
 pub mod filesystems;
 pub mod firewall;
+mod firewalld;
 mod hidden;
 pub mod host;
 pub mod kubernetes;

@@ -21,8 +21,8 @@ pub fn add(components: &mut Vec<Component>, kubernetes: &Kubernetes) {
         planned.push((ComponentName::KubeApiserver, apiserver(&plan)));
         planned.push((ComponentName::KubeControllerManager, controller_manager(&plan, head)));
         planned.push((ComponentName::KubeScheduler, one("secure-port", &default(head, "10259"))));
-        // What a joining master has for etcd the cluster says.
-        if !plan.is_join() && plan.external_endpoints().is_empty() {
+        // What a joining master has for etcd the cluster says: one of its own unless etcd is external.
+        if plan.external_endpoints().is_empty() {
             planned.push((ComponentName::Etcd, etcd(&plan, head)));
         }
     }
@@ -177,6 +177,7 @@ mod tests {
             (
                 format!("{join}{master}"),
                 vec![
+                    "etcd data-dir=/var/lib/etcd",
                     "kube-apiserver secure-port=7443",
                     ports[0],
                     ports[1],

@@ -103,6 +103,10 @@ pub struct LogRule {
     /// lines say nothing more certain.
     #[serde(default)]
     pub hint: bool,
+    /// What any message may end with (a refused connection to a known port): taken for evidence only in an excerpt of
+    /// which nothing else is known, hints neither.
+    #[serde(default, rename = "last-resort")]
+    pub last_resort: bool,
     /// It tells of an effect and of no cause: no finding, but evidence beside the message of the same second that says why.
     #[serde(default)]
     pub beside: bool,

@@ -2,7 +2,7 @@
 //! its consequence, also over conditions between them that left no trace. What only the logs of other hosts report is the
 //! consequence of what the files of one show (`id@logs`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::card_set::CardSet;
 use crate::report::{EvidenceKind, Finding, Severity};
@@ -24,12 +24,17 @@ type Reach = BTreeMap<String, Reached>;
 pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
     let mut findings = findings;
     // A stable order first, so that what is chosen below does not depend on the order of judging.
-    findings.sort_by_cached_key(order_key);
+    let causes = causes_known(&findings, cards);
+    findings.sort_by_cached_key(|finding| order_key(finding, &causes));
     let reach = reaches(&findings, cards);
     let candidates = candidates(&findings, &reach, cards);
-    let is_direct = |cause: usize, effect: usize| {
-        let reached = reach.get(findings[cause].rule.as_str()).and_then(|reach| reach.get(&findings[effect].rule));
-        reached.is_some_and(|reached| reached.direct)
+    let reached = |cause: usize, effect: usize| reach.get(findings[cause].rule.as_str())?.get(&findings[effect].rule);
+    let is_direct = |cause: usize, effect: usize| reached(cause, effect).is_some_and(|reached| reached.direct);
+    // Both speak of the same value: that is more than a way over conditions that left no trace.
+    let is_about_the_same = |cause: usize, effect: usize| {
+        candidates[effect].contains(&cause)
+            && reached(cause, effect).is_some_and(|reached| reached.about.is_some())
+            && !is_direct(effect, cause)
     };
     // The nearest cause: one whose card names it, and that other candidates explain in turn, not they it.
     let mut cause_of: Vec<Option<usize>> = candidates
@@ -39,21 +44,24 @@ pub fn explain(findings: Vec<Finding>, cards: &CardSet) -> Vec<Finding> {
             // Of two that may each explain the other, what the files say explains what logs alone report.
             let is_cause = |&cause: &usize| {
                 !candidates[cause].contains(&effect)
+                    || is_about_the_same(cause, effect)
                     || (is_told_by_logs(&findings[effect]) && !is_told_by_logs(&findings[cause]))
             };
-            of.iter().copied().filter(is_cause).max_by_key(|&cause| {
-                let explained = of.iter().filter(|other| candidates[cause].contains(other)).count();
-                (
-                    is_direct(cause, effect),
-                    explained,
-                    shares_host(&findings[cause], &findings[effect]),
-                    std::cmp::Reverse(cause),
-                )
-            })
+            of.iter().copied().filter(is_cause).filter(|&cause| !is_about_the_same(effect, cause)).max_by_key(
+                |&cause| {
+                    let explained = of.iter().filter(|other| candidates[cause].contains(other)).count();
+                    (
+                        is_direct(cause, effect),
+                        explained,
+                        shares_host(&findings[cause], &findings[effect]),
+                        std::cmp::Reverse(cause),
+                    )
+                },
+            )
         })
         .collect();
     for start in 0..findings.len() {
-        break_circle(start, &mut cause_of);
+        break_circle(start, &mut cause_of, &is_direct);
     }
     arrange(findings, &cause_of)
 }
@@ -79,11 +87,23 @@ fn candidates(findings: &[Finding], reach: &BTreeMap<&str, Reach>, cards: &CardS
     findings.iter().map(of).collect()
 }
 
-fn order_key(finding: &Finding) -> impl Ord + use<> {
+/// How many conditions have each finding's as their effect: what much leads to is seldom the root.
+fn causes_known(findings: &[Finding], cards: &CardSet) -> BTreeMap<String, usize> {
+    let mut known: BTreeMap<String, usize> = findings.iter().map(|finding| (finding.rule.clone(), 0)).collect();
+    for edge in cards.iter().flat_map(|card| &card.explains) {
+        if let Some(count) = known.get_mut(parts(edge).0) {
+            *count += 1;
+        }
+    }
+    known
+}
+
+fn order_key(finding: &Finding, causes: &BTreeMap<String, usize>) -> impl Ord + use<> {
     (
         std::cmp::Reverse(finding.severity),
         finding.hosts.clone(),
         finding.evidence.first().map(|evidence| evidence.origin.to_string()),
+        causes.get(&finding.rule).copied(),
         finding.rule.clone(),
         finding.subject.clone(),
     )
@@ -173,14 +193,20 @@ fn reach(rule: &str, cards: &CardSet) -> Reach {
     reached
 }
 
-fn break_circle(start: usize, cause_of: &mut [Option<usize>]) {
-    let mut seen = BTreeSet::from([start]);
+/// Breaks the circle that is reached from `start`, where one is: at a cause that is only assumed, over conditions that left no
+/// trace, before one that a card names.
+fn break_circle(start: usize, cause_of: &mut [Option<usize>], is_direct: &impl Fn(usize, usize) -> bool) {
+    let mut way = vec![start];
     let mut at = start;
     while let Some(cause) = cause_of[at] {
-        if !seen.insert(cause) {
-            cause_of[at] = None;
+        if let Some(first) = way.iter().position(|&seen| seen == cause) {
+            let circle = &way[first..];
+            let assumed = |&&effect: &&usize| cause_of[effect].is_some_and(|cause| !is_direct(cause, effect));
+            let weakest = circle.iter().find(assumed).copied().unwrap_or(at);
+            cause_of[weakest] = None;
             return;
         }
+        way.push(cause);
         at = cause;
     }
 }
@@ -245,6 +271,64 @@ mod tests {
             ("anything", "", false),
         ] {
             assert_eq!(speaks_of(text, value), expected, "{value} in {text}");
+        }
+    }
+
+    fn finding(rule: &str, values: &[(&str, &str)]) -> Finding {
+        Finding {
+            rule: rule.to_owned(),
+            severity: Severity::Error,
+            component: String::new(),
+            title: String::new(),
+            hosts: vec!["w1".to_owned()],
+            subject: None,
+            evidence: Vec::new(),
+            notes: Vec::new(),
+            fix: None,
+            verify: Vec::new(),
+            confidence: crate::report::Confidence::High,
+            consequence_of: None,
+            values: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            suppressed: None,
+        }
+    }
+
+    #[test]
+    fn of_two_that_may_explain_each_other_the_one_about_the_same_value_does() {
+        let cards = CardSet::builtin(crate::engine::Language::English).unwrap();
+        let docker = || finding("docker-not-running", &[("unit", "docker.service")]);
+        let etcd = || finding("etcd-not-running", &[]);
+        let needed = || finding("flannel-etcd-unreachable", &[("dependent", "docker.service")]);
+        let alone = || finding("flannel-etcd-unreachable", &[]);
+        let endpoint = || finding("etcd-endpoint-unreachable", &[]);
+        let kubelet = || finding("kubelet-not-running", &[]);
+        for (findings, expected) in [
+            // docker is started with flannel, whose endpoint is wrong.
+            (vec![docker(), needed()], vec![("flannel-etcd-unreachable", None), ("docker-not-running", Some(0))]),
+            // The kubelet needs docker too; that it would run etcd is only assumed.
+            (
+                vec![docker(), needed(), endpoint(), kubelet()],
+                vec![
+                    ("etcd-endpoint-unreachable", None),
+                    ("flannel-etcd-unreachable", Some(0)),
+                    ("docker-not-running", Some(1)),
+                    ("kubelet-not-running", Some(2)),
+                ],
+            ),
+            // It is not: etcd may run in docker, unseen.
+            (vec![docker(), alone()], vec![("docker-not-running", None), ("flannel-etcd-unreachable", Some(0))]),
+            (
+                vec![docker(), alone(), etcd()],
+                vec![
+                    ("docker-not-running", None),
+                    ("etcd-not-running", Some(0)),
+                    ("flannel-etcd-unreachable", Some(1)),
+                ],
+            ),
+        ] {
+            let explained = explain(findings, &cards);
+            let shape: Vec<_> = explained.iter().map(|it| (it.rule.as_str(), it.consequence_of)).collect();
+            assert_eq!(shape, expected);
         }
     }
 }

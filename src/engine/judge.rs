@@ -77,23 +77,29 @@ pub fn judge(cards: &CardSet, context: &Context<'_>) -> Judgement {
 }
 
 /// What an excerpt hints at only is no finding beside what its messages say for certain; a mere note beside an alarm
-/// neither.
+/// neither, and a last resort beside any alarm.
 fn drop_brief(drafts_of: &mut [(&Card, Vec<(String, Draft)>)], counts: &mut Counts) {
-    let alarming = |brief_too: bool| -> BTreeSet<String> {
+    let alarming = |counts_as: fn(&Draft) -> bool| -> BTreeSet<String> {
         drafts_of
             .iter()
             .flat_map(|(card, drafts)| drafts.iter().filter(|(_, draft)| is_alarm(card, draft)))
-            .filter(|(_, draft)| brief_too || !draft.brief)
+            .filter(|(_, draft)| counts_as(draft))
             .map(|(host, _)| host.clone())
             .collect()
     };
-    let (certain, any) = (alarming(false), alarming(true));
+    let certain = alarming(|draft| !draft.brief);
+    let known = alarming(|draft| !draft.last_resort);
+    let any = alarming(|_| true);
     for (card, drafts) in drafts_of.iter_mut().filter(|(_, drafts)| drafts.iter().any(|(_, draft)| draft.brief)) {
         let before = failed_hosts(drafts);
         let sure: BTreeSet<String> =
             drafts.iter().filter(|(_, draft)| !draft.brief).map(|(host, _)| host.clone()).collect();
         drafts.retain(|(host, draft)| {
-            let beside = if is_alarm(card, draft) { &certain } else { &any };
+            let beside = match (is_alarm(card, draft), draft.last_resort) {
+                (true, true) => &known,
+                (true, false) => &certain,
+                (false, _) => &any,
+            };
             !draft.brief || sure.contains(host) || !beside.contains(host)
         });
         let dropped = before - failed_hosts(drafts);

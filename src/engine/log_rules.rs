@@ -4,10 +4,12 @@ use super::card::{Card, Detect};
 use super::condition::{FactsDocument, holds_for_log};
 use super::verdict::{Draft, Outcome, Verdict};
 use crate::facts::Host;
+use crate::facts::component::Component;
 use crate::facts::log::{LogHit, QUIET};
 use crate::logs::{LogPattern, attribute_path};
 use crate::origin::{Origin, Unknown};
 use crate::report::{Confidence, Evidence, EvidenceKind, Severity};
+use crate::rules::support::unit_of;
 use crate::rules::{Context, Detector, Refined};
 use crate::source::SourceKind;
 
@@ -20,7 +22,8 @@ pub fn patterns_of(card: &Card) -> impl Iterator<Item = LogPattern> {
         components: rule.components.clone(),
         persist_seconds: rule.persist,
         after_start_seconds: rule.after_start,
-        min_count: rule.min_count,
+        // No count is enough, and of an excerpt none is asked.
+        min_count: if rule.last_resort { Some(u64::MAX) } else { rule.min_count },
         ended_by: rule.ended_by.clone(),
         ignore_if_ended_seconds: rule.ended_within,
         repeats_seconds: rule.repeats,
@@ -42,7 +45,7 @@ pub fn judge(
     let mut found = false;
     for hit in host.logs.hits.iter().filter(|hit| hit.rule == card.id) {
         let Some(rule) = card.logs.get(hit.pattern) else { continue };
-        if rule.hint && host.kind != SourceKind::File {
+        if (rule.hint || rule.last_resort) && host.kind != SourceKind::File {
             continue;
         }
         if rule.beside {
@@ -87,6 +90,7 @@ pub fn judge(
             draft.over = true;
         }
         draft.brief = hit.brief || rule.hint;
+        draft.last_resort = rule.last_resort;
         if draft.brief {
             draft.confidence = Some(Confidence::Low);
         }
@@ -149,7 +153,15 @@ fn is_quiet_again(host: &Host, hit: &LogHit, repeats: Option<u64>) -> bool {
     };
     let Some(quiet) = hit.quiet_seconds(&host.logs).filter(|quiet| *quiet > limit) else { return false };
     let (Ok(uptime), Ok(processes)) = (&host.system.uptime_seconds, &host.system.processes) else { return false };
-    let named = host.components.iter().filter(|component| hit.component.as_deref() == Some(component.name.name()));
+    // systemd speaks of a unit, and the unit's program is the one that has run on.
+    let is_of_unit = |component: &Component| {
+        let unit = component.layers.iter().find_map(unit_of);
+        let speaks_of = |unit: &str| hit.lines.iter().any(|line| line.text.contains(&format!("{unit}: ")));
+        hit.component.as_deref() == Some("systemd") && unit.is_some_and(speaks_of)
+    };
+    let is_meant =
+        |component: &&Component| hit.component.as_deref() == Some(component.name.name()) || is_of_unit(component);
+    let named = host.components.iter().filter(is_meant);
     let pids: Vec<u32> = named.filter_map(|component| component.pid).collect();
     processes.iter().filter(|process| pids.contains(&process.pid)).any(|process| {
         let age = process.started_ticks.map(|ticks| uptime.saturating_sub(ticks / TICKS));
@@ -188,7 +200,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::facts::component::{Component, ComponentName};
+    use crate::facts::component::{ComponentName, Layer, LayerKind};
     use crate::facts::system::Process;
 
     /// A host that was looked at `quiet` seconds after the message, with an apiserver that has run for `age` seconds.
@@ -258,6 +270,29 @@ mod tests {
             let once = LogHit { count: 1, ..hit(None) };
             assert_eq!(is_quiet_again(&host(quiet, age), &once, None), over, "{what}");
         }
+        // Of systemd's words of a unit the unit's own program shows that they are over.
+        let of_unit = |name: &str| LogHit {
+            component: Some("systemd".to_owned()),
+            lines: vec![crate::report::LogLine {
+                path: "journal".to_owned(),
+                line: 1,
+                text: format!("m1 systemd[1]: {name}: Main process exited, code=exited, status=1/FAILURE"),
+                matter: 0..0,
+            }],
+            ..hit(Some(5))
+        };
+        let mut started = host(100, 90);
+        let unit = Origin::file("/etc/systemd/system/kube-apiserver.service", None);
+        started.components[0].layers.push(Layer {
+            kind: LayerKind::Unit,
+            origin: unit,
+            flags: BTreeMap::new(),
+            spelt: Vec::new(),
+            arguments: Vec::new(),
+            image: None,
+        });
+        assert!(is_quiet_again(&started, &of_unit("kube-apiserver.service"), None));
+        assert!(!is_quiet_again(&started, &of_unit("etcd.service"), None));
         let mut dead = host(300, 5000);
         dead.components.clear();
         assert!(!is_quiet_again(&dead, &hit(Some(5)), Some(5)), "what it said last is why it ended");

@@ -57,6 +57,7 @@ fn absorb(card: &Card, known: &mut Draft, other: Draft) {
     }
     known.over &= weak.over;
     known.brief &= weak.brief;
+    known.last_resort &= weak.last_resort;
     known.severity = Some(severity);
     known.confidence = known.confidence.max(weak.confidence);
 }
@@ -148,8 +149,8 @@ fn filled(fix: &FixTemplate, values: &BTreeMap<String, String>) -> Option<Fix> {
     let all = |texts: &[String]| texts.iter().map(|text| template::fill(text, values)).collect::<Option<Vec<_>>>();
     let commands: Vec<Command> =
         fix.commands.iter().map(|command| command_filled(command, values)).collect::<Option<_>>()?;
-    // What a command starts anew need not be started anew once more.
+    // What a command starts anew need not be started anew once more; what is not known by name the summary says in words.
     let mut restarts = all(&fix.restarts)?;
-    restarts.retain(|unit| !commands.iter().any(|command| command.restarts(unit)));
+    restarts.retain(|unit| !unit.is_empty() && !commands.iter().any(|command| command.restarts(unit)));
     Some(Fix { risk: fix.risk, summary: template::fill(&fix.summary, values)?, commands, restarts })
 }

@@ -1,5 +1,5 @@
-//! Texts of cards with values filled in: `{address}` needs the value, `{address|ADDRESS}` shows `<ADDRESS>` without it, and
-//! `{{` and `}}` are braces. A text whose values are not all known is not shown at all.
+//! Texts of cards with values filled in: `{address}` needs the value, `{address|ADDRESS}` shows `<ADDRESS>` without it,
+//! `{address|}` nothing, and `{{` and `}}` are braces. A text whose values are not all known is not shown at all.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ pub fn fill(template: &str, values: &BTreeMap<String, String>) -> Option<String>
             Piece::Text(text) => filled.push_str(text),
             Piece::Value { name, otherwise } => match (values.get(name), otherwise) {
                 (Some(value), _) => filled.push_str(value),
+                (None, Some("")) => {}
                 (None, Some(otherwise)) => {
                     filled.push('<');
                     filled.push_str(otherwise);

@@ -34,6 +34,8 @@ pub struct Draft {
     pub over: bool,
     /// Known only from an excerpt's messages that would have to go on or recur: no finding beside what is certain.
     pub brief: bool,
+    /// Known only from what any message may end with: no finding beside any other.
+    pub last_resort: bool,
 }
 
 impl Draft {
@@ -50,6 +52,7 @@ impl Draft {
             confidence: None,
             over: false,
             brief: false,
+            last_resort: false,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Packet filter rules, of iptables and of nftables alike, as far as rules judge them.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,34 @@ pub struct Firewall {
     /// Read of the files that a service sets up at boot: what programs add at run time is not among it.
     #[serde(default)]
     pub at_boot: bool,
+}
+
+/// What firewalld sets up by its files: what was changed in the running one alone is not among it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firewalld {
+    /// Its zones as a table `firewalld`.
+    pub rules: Firewall,
+    pub default_zone: String,
+    /// Zones by the interfaces that they name, which may end in `+`.
+    pub zones: BTreeMap<String, String>,
+}
+
+impl Firewalld {
+    /// The zone of what comes in by an interface, where no zone names its source.
+    pub fn zone_of(&self, interface: &str) -> &str {
+        let is_it = |pattern: &str| match pattern.strip_suffix('+') {
+            Some(prefix) => interface.starts_with(prefix),
+            None => interface == pattern,
+        };
+        self.zones.iter().find(|(pattern, _)| is_it(pattern)).map_or(self.default_zone.as_str(), |(_, zone)| zone)
+    }
+}
+
+impl Firewall {
+    /// Whether tables of a running firewalld are among it, by nftables or by iptables.
+    pub fn is_firewalld(&self) -> bool {
+        self.chains.iter().any(|chain| chain.table == "firewalld" || chain.name == "INPUT_ZONES")
+    }
 }
 
 /// Which part of the kernel holds a table.

@@ -10,7 +10,7 @@ use crate::collect::TextFile;
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::expected::Expected;
 use crate::facts::filesystem::FilesystemUse;
-use crate::facts::firewall::Firewall;
+use crate::facts::firewall::{Firewall, Firewalld};
 use crate::facts::kubernetes::Kubernetes;
 use crate::facts::load_balancer::LoadBalancers;
 use crate::facts::log::Logs;
@@ -55,6 +55,8 @@ pub struct Host {
     pub hidden_components: BTreeMap<ComponentName, Unknown>,
     /// etcd's data directories by path, as its configuration names them: whether there is a member's data in it.
     pub etcd_data: BTreeMap<String, Fact<bool>>,
+    /// What else lies in those directories that are there: names, the first few.
+    pub etcd_data_beside: BTreeMap<String, Vec<String>>,
     pub kubernetes: Kubernetes,
     pub runtimes: Runtimes,
     pub load_balancers: LoadBalancers,
@@ -64,6 +66,9 @@ pub struct Host {
     pub filesystems: Fact<Vec<FilesystemUse>>,
     #[serde(skip)]
     pub firewall: Fact<Firewall>,
+    /// None where it does not run, or of a tree: is not started at boot.
+    #[serde(skip)]
+    pub firewalld: Fact<Option<Firewalld>>,
     pub clock: Fact<KernelClock>,
     /// What could not be read or parsed while the facts were taken.
     pub problems: Vec<Problem>,
@@ -130,6 +135,7 @@ impl Host {
             components: Vec::new(),
             hidden_components: BTreeMap::new(),
             etcd_data: BTreeMap::new(),
+            etcd_data_beside: BTreeMap::new(),
             kubernetes: Kubernetes {
                 static_pods: unknown("static pods"),
                 some_static_pods: Vec::new(),
@@ -165,6 +171,7 @@ impl Host {
             probes: Probes::default(),
             filesystems: unknown("file systems"),
             firewall: unknown("packet filter"),
+            firewalld: unknown("firewalld"),
             clock: unknown("the kernel's clock"),
             problems: Vec::new(),
             texts: BTreeMap::new(),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use similar::{DiffOp, TextDiff};
 
-use crate::report::{Finding, Fix, Risk};
+use crate::report::{Finding, Fix, Risk, gap};
 use shell::Simple;
 
 /// Files larger than this are not changed.
@@ -85,10 +85,8 @@ fn step(simple: &Simple, plan: &mut Plan, file: &impl Fn(&str) -> Result<Option<
         ["sed", ..] if edits_in_place(&words) => {
             let (scripts, extended, files) = sed_arguments(&words, simple)?;
             for path in files {
-                let mut text = text_of(plan, &path, file)?;
-                for script in &scripts {
-                    text = sed::Script::parse(script, extended)?.apply(&text);
-                }
+                let text = text_of(plan, &path, file)?;
+                let text = sed::Script::of_several(&scripts, extended)?.apply(&text);
                 put(plan, &path, text, file)?;
             }
             Some(())
@@ -191,11 +189,7 @@ fn unescaped(format: &str) -> Option<String> {
 
 /// Whether a value is left for a person to fill in: `<ADDRESS>`.
 fn has_gap(text: &str) -> bool {
-    text.split('<').skip(1).any(|rest| {
-        rest.split_once('>').is_some_and(|(name, _)| {
-            name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '-')
-        })
-    })
+    gap(text).is_some()
 }
 
 fn text_of(plan: &Plan, path: &str, file: &impl Fn(&str) -> Result<Option<String>, String>) -> Option<String> {
@@ -306,6 +300,8 @@ mod tests {
             ),
             (&["cp /etc/a /root/ && sed -i '1d' /etc/a"], Some((vec![("/etc/a", "two\n")], vec![]))),
             (&["sed -i.bak -e 1d -e 's/two/2/' /etc/a"], Some((vec![("/etc/a", "2\n")], vec![]))),
+            // Lines are counted as they are read, not as an expression before leaves them.
+            (&["sed -i -e 1d -e '2s/two/2/' /etc/a"], Some((vec![("/etc/a", "2\n")], vec![]))),
             (
                 &["mkdir -p /etc/x.d", "printf 'a = 1\\n' > /etc/x.d/f && sysctl --system"],
                 Some((vec![("/etc/x.d/f", "a = 1\n")], vec!["sysctl --system"])),

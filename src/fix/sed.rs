@@ -55,6 +55,15 @@ impl Script {
         (!commands.is_empty()).then_some(Script { commands })
     }
 
+    /// The scripts of several `-e`, which is one: a line goes through all of them.
+    pub fn of_several(texts: &[String], extended: bool) -> Option<Script> {
+        let mut commands = Vec::new();
+        for text in texts {
+            commands.extend(Script::parse(text, extended)?.commands);
+        }
+        (!commands.is_empty()).then_some(Script { commands })
+    }
+
     /// The text after the script. Lines keep their ends; a last line without one keeps that too.
     pub fn apply(&self, text: &str) -> String {
         let count = text.split_inclusive('\n').count();

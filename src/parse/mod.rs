@@ -8,6 +8,7 @@ pub mod df;
 pub mod dpkg_status;
 pub mod env_file;
 pub mod firewall;
+pub mod firewalld;
 pub mod haproxy;
 pub mod json;
 pub mod keepalived;

@@ -2,7 +2,7 @@
 //! limits of size. Root causes, evidence, fixes, and what could not be judged.
 
 use crate::render::json::v1::{Evidence, Finding, Report};
-use crate::render::text::{escape, to_second};
+use crate::render::text::{escape, escape_lines, to_complete, to_second};
 
 /// Characters; Jira takes 32767 by default, GitHub 65536.
 pub const LIMIT: usize = 32_000;
@@ -194,7 +194,8 @@ fn code(commands: &[String]) -> String {
     if commands.is_empty() {
         return String::new();
     }
-    let text = commands.iter().map(|command| crate::render::text::escape_lines(command)).collect::<Vec<_>>().join("\n");
+    let text =
+        commands.iter().map(|command| escape_lines(&to_complete(command, "fill in"))).collect::<Vec<_>>().join("\n");
     let fence = "`".repeat((longest_run(&text) + 1).max(3));
     format!("\n{fence}sh\n{text}\n{fence}\n")
 }

@@ -1,6 +1,10 @@
 //! Text that came from a host, made fit for a terminal: nothing in it moves the cursor or reorders what is beside it, and
 //! it is no wider than asked.
 
+use std::borrow::Cow;
+
+use crate::report::gap;
+
 /// Evidence longer than this, in columns, is cut around what matters.
 pub const LONG: usize = 300;
 
@@ -35,6 +39,16 @@ pub fn escape_char(character: char) -> Option<String> {
         | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e007f}' => Some(format!("\\u{{{:x}}}", character as u32)),
         _ => None,
+    }
+}
+
+/// A command to be copied. One with a value left for the reader, `<ADDRESS>`, is made a comment that says so: pasted as it
+/// stands it would be something else to a shell.
+pub fn to_complete<'a>(command: &'a str, fill_in: &str) -> Cow<'a, str> {
+    let is_comment = command.trim_start().starts_with('#');
+    match gap(command).filter(|_| !is_comment && !command.contains('\n')) {
+        Some(name) => Cow::Owned(format!("# {fill_in} {name}: {command}")),
+        None => Cow::Borrowed(command),
     }
 }
 
@@ -230,6 +244,19 @@ pub fn cut_message(message: &str, values: &[&str], matter: std::ops::Range<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_to_be_completed_is_no_command() {
+        for (command, expected) in [
+            ("systemctl restart etcd", "systemctl restart etcd"),
+            ("nc -vz <MASTER> 6443", "# fill in MASTER: nc -vz <MASTER> 6443"),
+            ("# on <MASTER>", "# on <MASTER>"),
+            ("tr a b < /f > /g", "tr a b < /f > /g"),
+            ("cat > /f <<'EOF'\n<NAME>\nEOF", "cat > /f <<'EOF'\n<NAME>\nEOF"),
+        ] {
+            assert_eq!(to_complete(command, "fill in"), expected);
+        }
+    }
 
     #[test]
     fn times_lose_their_fractions() {

@@ -132,6 +132,15 @@ impl Command {
     }
 }
 
+/// The first value that a command leaves for a person to fill in, without its brackets: `<ADDRESS>`.
+pub fn gap(text: &str) -> Option<&str> {
+    text.split('<').skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once('>')?;
+        let is_name = name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '-');
+        is_name.then_some(name)
+    })
+}
+
 impl From<&str> for Command {
     /// On the finding's own host.
     fn from(line: &str) -> Command {

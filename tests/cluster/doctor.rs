@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::command::{Said, said};
+use crate::command::{Said, said, say};
 use crate::host::Host;
 use crate::shape::Cluster;
 
 /// The parts of the JSON report that are looked at.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Report {
+    /// When it was judged.
+    pub at: String,
     pub findings: Vec<Finding>,
     pub seconds: f64,
 }
@@ -43,6 +45,35 @@ impl Finding {
     /// `pki-expired on m2: the certificate ...`
     pub fn line(&self) -> String {
         format!("{}[{}] on {}: {}", self.severity, self.rule, self.hosts.join(" "), self.title)
+    }
+
+    /// Says it with its evidence, for who has to find out why it was said.
+    pub fn explain(&self, place: &str, at: &str) {
+        say(&format!("  {place} at {at}: {}", self.line()));
+        self.evidence_lines().iter().for_each(|line| say(&format!("    {line}")));
+    }
+
+    fn evidence_lines(&self) -> Vec<String> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let mut told = Vec::new();
+        for evidence in &self.evidence {
+            told.push(format!(
+                "{} {}{}: {}",
+                text(&evidence["host"]),
+                text(&evidence["path"]),
+                text(&evidence["source"]),
+                text(&evidence["label"])
+            ));
+            let log = &evidence["log"];
+            if log.is_object() {
+                told.push(format!(
+                    "{} times, {} to {}, ongoing {}",
+                    log["count"], log["first"], log["last"], log["ongoing"]
+                ));
+                told.extend(log["lines"].as_array().into_iter().flatten().map(|line| text(&line["text"])));
+            }
+        }
+        told
     }
 }
 

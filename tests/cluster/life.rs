@@ -11,7 +11,7 @@ use crate::doctor::{self, Finding, Fix, Report, Since};
 use crate::fault::{Fault, Mend};
 use crate::host::Host;
 use crate::results::Row;
-use crate::shape::Cluster;
+use crate::shape::{Cluster, Shape, binaries};
 
 /// How long nodes and pods may take to come back.
 const HEALTHY: Duration = Duration::from_secs(300);
@@ -36,6 +36,9 @@ fn live(cluster: &Cluster, fault: &Fault, row: &mut Row) -> Result<()> {
     say(&format!("{}: {} ({} on {})", fault.name, fault.summary, fault.rule, fault.host));
     let host = cluster.host(&fault.host)?;
     let backup = Backup::take(cluster)?;
+    if cluster.shape == Shape::Binaries {
+        binaries::end_spinning_flannel(cluster)?;
+    }
     let since = Since::now();
     let judged = host
         .ok_within(&fault.broken_by, Duration::from_secs(300))
@@ -96,6 +99,7 @@ fn judge(cluster: &Cluster, fault: &Fault, host: &Host, since: Since, row: &mut 
                     || fault.elsewhere.contains_key(&root.rule)
                     || fault.also.contains_key(&root.rule);
                 if !allowed {
+                    root.explain(&name, &report.at);
                     row.unexpected(format!("live on {name}: {}", root.line()));
                 }
             }
@@ -131,6 +135,7 @@ fn first<'a>(cluster: &'a Cluster, fault: &Fault, report: &'a Report) -> Result<
 fn others(cluster: &Cluster, fault: &Fault, report: &Report, row: &mut Row, place: &str) {
     for root in report.roots(cluster) {
         if root.rule != fault.rule && !fault.also.contains_key(&root.rule) {
+            root.explain(place, &report.at);
             row.unexpected(format!("{place}: {}", root.line()));
         }
     }
@@ -209,16 +214,24 @@ pub fn placeholder(command: &str) -> Option<&str> {
 fn silent(cluster: &Cluster, since: Since, limit: Duration, row: &mut Row) -> Result<()> {
     let start = Instant::now();
     let mut heard: BTreeMap<String, u64> = BTreeMap::new();
+    // What was said the last time, with its evidence.
+    let mut last = Vec::new();
     let quiet = eventually("silence", limit, || {
         let mut lines = Vec::new();
+        last.clear();
         for (name, report) in doctor::live_on_all(&cluster.hosts, since) {
-            lines.extend(report?.roots(cluster).map(|root| format!("live on {name}: {}", root.line())));
+            let report = report?;
+            lines.extend(report.roots(cluster).map(|root| format!("live on {name}: {}", root.line())));
+            last.extend(report.roots(cluster).map(|root| (name.clone(), report.at.clone(), root.clone())));
         }
         heard.extend(lines.iter().map(|line| (line.clone(), start.elapsed().as_secs())));
         ensure!(lines.is_empty(), "{}", lines.join("; "));
         Ok(())
     });
     heard.iter().for_each(|(line, seconds)| say(&format!("  for {seconds} s {line}")));
+    if quiet.is_err() {
+        last.iter().for_each(|(name, at, root)| root.explain(name, at));
+    }
     quiet?;
     let lines: Vec<String> = doctor::by_bundles(cluster, since)?.roots(cluster).map(Finding::line).collect();
     if !lines.is_empty() {

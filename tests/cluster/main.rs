@@ -199,7 +199,10 @@ fn act(word: &str, words: &[String]) -> Result<bool> {
         bail!("a cluster is up already (process {}); `down` removes it", running.keeper);
     }
     for shape in &asked.shapes {
-        shape.build(&place)?;
+        let built = shape.build(&place)?;
+        if word == "preflight" {
+            build::cri_dockerd(&built.programs)?;
+        }
     }
     if word == "build" {
         return Ok(true);

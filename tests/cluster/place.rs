@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{is_alive, signal};
 
+/// What the control groups of all such hosts begin with.
+const GROUPS: &str = "k8sdoctor-cluster-";
+
 /// What the control groups of the hosts are called, in every hierarchy: another cache's hosts are not these.
 pub fn group() -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(Place::find().cache.as_os_str().as_encoded_bytes());
-    format!("k8sdoctor-cluster-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+    format!("{GROUPS}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
 }
 
 /// The cache folder: what was built stays, `run` holds what a running cluster writes.
@@ -102,7 +105,7 @@ impl Place {
                 }
             }
         }
-        restore_limits(&self.cache);
+        restore_limits();
         if left.is_empty() && run.exists() {
             for attempt in 0.. {
                 match std::fs::remove_dir_all(&run) {
@@ -125,9 +128,20 @@ impl Place {
 
 /// The control groups of these tests in every hierarchy.
 fn groups() -> Vec<PathBuf> {
+    hierarchies().map(|folder| folder.join(group())).filter(|group| group.is_dir()).collect()
+}
+
+fn hierarchies() -> impl Iterator<Item = PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-    hierarchies.chain([root.to_owned()]).map(|folder| folder.join(group())).filter(|group| group.is_dir()).collect()
+    hierarchies.chain([root.to_owned()])
+}
+
+/// Whether hosts of any cache are there.
+fn any_hosts() -> bool {
+    hierarchies()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .any(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(GROUPS)))
 }
 
 fn subgroups(group: &Path) -> Vec<PathBuf> {
@@ -150,25 +164,35 @@ fn remove_group(group: &Path) {
 const LIMITS: [(&str, u64); 2] =
     [("/proc/sys/fs/inotify/max_user_instances", 8192), ("/proc/sys/fs/inotify/max_user_watches", 1 << 20)];
 
+/// Where it stands what they were, for all that raise them at one time.
+const BEFORE: &str = "/run/k8sdoctor-cluster-limits";
+
 /// Raises the machine's limits where they are lower, and notes what they were.
-pub fn raise_limits(cache: &Path) -> Result<()> {
+pub fn raise_limits() -> Result<()> {
     for (path, least) in LIMITS {
         let before = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
         if before.trim().parse::<u64>().is_ok_and(|before| before < least) {
-            let note = cache.join(format!("before-{}", path.rsplit('/').next().unwrap_or_default()));
-            std::fs::write(note, before.trim())?;
+            std::fs::create_dir_all(BEFORE)?;
+            std::fs::write(note(path), before.trim())?;
             std::fs::write(path, least.to_string()).with_context(|| path.to_owned())?;
         }
     }
     Ok(())
 }
 
-fn restore_limits(cache: &Path) {
+fn note(limit: &str) -> PathBuf {
+    Path::new(BEFORE).join(limit.rsplit('/').next().unwrap_or_default())
+}
+
+/// Puts the limits back when the last hosts of all are gone.
+fn restore_limits() {
+    if any_hosts() {
+        return;
+    }
     for (path, _) in LIMITS {
-        let note = cache.join(format!("before-{}", path.rsplit('/').next().unwrap_or_default()));
-        if let Ok(before) = std::fs::read(&note) {
+        if let Ok(before) = std::fs::read(note(path)) {
             let _ = std::fs::write(path, before);
-            let _ = std::fs::remove_file(note);
         }
     }
+    let _ = std::fs::remove_dir_all(BEFORE);
 }

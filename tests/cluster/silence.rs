@@ -99,8 +99,11 @@ fn listen(cluster: &Cluster, host: &Host, heard: &Mutex<Heard>) {
     match report {
         Ok(report) => {
             let line = |finding: &Finding| format!("{}: {}", host.name, finding.line());
-            let lines = report.roots(cluster).map(|finding| (finding.rule.clone(), line(finding)));
-            heard.findings.extend(lines);
+            for finding in report.roots(cluster) {
+                if heard.findings.insert((finding.rule.clone(), line(finding))) {
+                    finding.explain(&host.name, &report.at);
+                }
+            }
         }
         // The host may still be booting.
         Err(why) if host.init().is_err() => drop(why),
@@ -147,6 +150,7 @@ pub fn stages(cluster: &Cluster, running: Duration) -> Result<Vec<Stage>> {
 /// A check of all hosts' bundles together.
 fn bundles(cluster: &Cluster, stage: &str) -> Result<Stage> {
     let report = doctor::by_bundles(cluster, Since::EVER)?;
+    report.roots(cluster).for_each(|finding| finding.explain("bundles", &report.at));
     let findings = report.roots(cluster).map(|finding| (finding.rule.clone(), finding.line())).collect();
     Ok(stage_of(cluster, stage, Heard { checks: 1, findings }, &[]))
 }

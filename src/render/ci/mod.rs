@@ -10,6 +10,7 @@ pub mod sarif;
 use sha2::{Digest, Sha256};
 
 use crate::render::json::v1::{self, Evidence, Finding};
+use crate::render::text::to_complete;
 
 /// A place of a finding as a repository or a file browser knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ pub fn description(report: &v1::Report, finding: &Finding) -> String {
         lines.push(format!("fix: {}", fix.summary));
         for step in &fix.steps {
             lines.extend(step.host.iter().map(|host| format!("  on {host}:")));
-            lines.extend(step.commands.iter().map(|command| format!("    {command}")));
+            lines.extend(step.commands.iter().map(|command| format!("    {}", to_complete(command, "fill in"))));
         }
     }
     lines.join("\n")

@@ -3,6 +3,7 @@
 use super::markup::Markup;
 use crate::render::human::words::Words;
 use crate::render::json::v1::{Evidence, Finding, Report};
+use crate::render::text::to_complete;
 
 /// Characters of an evidence's text or line that are shown.
 const TEXT: usize = 2000;
@@ -100,7 +101,7 @@ pub(super) fn render(finding: &Finding, report: &Report, words: Words, page: &mu
             if let Some(host) = &step.host {
                 page.raw("<p>").text(&words.on_host(host)).raw("</p>");
             }
-            commands(&step.commands, page);
+            commands(&step.commands, words, page);
         }
         if !fix.restarts.is_empty() {
             page.raw("<p>")
@@ -112,19 +113,19 @@ pub(super) fn render(finding: &Finding, report: &Report, words: Words, page: &mu
     }
     if !finding.verify.is_empty() {
         page.raw("<h4>").text(words.pick("Verify", "验证")).raw("</h4>");
-        commands(&finding.verify, page);
+        commands(&finding.verify, words, page);
     }
     page.raw("<p><small>").text(words.pick("More", "更多")).raw(": <code>").text(&finding.docs);
     page.raw("</code></small></p></article>\n");
 }
 
-fn commands(commands: &[String], page: &mut Markup) {
+fn commands(commands: &[String], words: Words, page: &mut Markup) {
     if commands.is_empty() {
         return;
     }
     page.raw("<pre tabindex=\"0\"><code>");
     for command in commands {
-        page.lines(command).raw("\n");
+        page.lines(&to_complete(command, words.pick("fill in", "先填写"))).raw("\n");
     }
     page.raw("</code></pre>");
 }

@@ -5,9 +5,10 @@ use annotate_snippets::{Element, Group, Level, Padding, Renderer};
 use super::Context;
 use super::evidence::Note;
 use super::snippet::{LAST_COLUMN, Mark, Window, windows};
+use super::words::Words;
 use crate::collect::TextFile;
 use crate::origin::{Origin, Place};
-use crate::render::text::{columns, escape, escape_lines, wrap};
+use crate::render::text::{columns, escape, escape_lines, to_complete, wrap};
 use crate::report::secret::is_key;
 use crate::report::{Confidence, Evidence, EvidenceKind, Finding, Fix, Risk, Severity};
 
@@ -30,7 +31,7 @@ pub fn render(context: &Context<'_>, root: usize, out: &mut String) {
     let (words, paint) = (context.words, context.paint);
     if !finding.verify.is_empty() {
         out.push_str(&format!("{}:\n", paint.heading(words.pick("verify", "验证"))));
-        finding.verify.iter().for_each(|command| push_command(command, out));
+        finding.verify.iter().for_each(|command| push_command(command, words, out));
     }
     out.push_str(&format!(
         "{}: k8sdoctor explain {}\n",
@@ -217,8 +218,17 @@ fn tree(context: &Context<'_>, below: &[(usize, usize)], out: &mut String) {
             (false, false) => format!(", on {}", unnamed.join(", ")),
             (false, true) => format!("（{}）", unnamed.join("、")),
         };
-        let id = context.paint.faint(&format!("[{}]", escape(&finding.rule)));
-        out.push_str(&format!("{}- {title}{hosts} {id}\n", "  ".repeat(1 + (*depth).min(DEPTH))));
+        let id = format!("[{}]", escape(&finding.rule));
+        let indent = "  ".repeat(1 + (*depth).min(DEPTH));
+        let width = context.options.width.saturating_sub(indent.len() + 2);
+        let mut lines = wrap(&format!("{title}{hosts} {id}"), width);
+        // The id has no white space in it, so that it stands whole at the end.
+        if let Some(last) = lines.last_mut()
+            && let Some(before) = last.strip_suffix(&id)
+        {
+            *last = format!("{before}{}", context.paint.faint(&id));
+        }
+        out.push_str(&format!("{indent}- {}\n", lines.join(&format!("\n{indent}  "))));
     }
 }
 
@@ -248,7 +258,7 @@ fn render_fix(context: &Context<'_>, finding: &Finding, fix: &Fix, out: &mut Str
         if let Some(host) = host.or(own) {
             out.push_str(&format!("  {}\n", context.paint.strong(&words.on_host(&escape(host)))));
         }
-        lines.iter().for_each(|line| push_command(line, out));
+        lines.iter().for_each(|line| push_command(line, words, out));
     }
     if !fix.restarts.is_empty() {
         let restarts = fix.restarts.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", ");
@@ -257,8 +267,9 @@ fn render_fix(context: &Context<'_>, finding: &Finding, fix: &Fix, out: &mut Str
 }
 
 /// A command on lines of its own, to be copied: indented, never wrapped, never coloured. A here-document is not indented
-/// either, since its end would then not be found.
-fn push_command(command: &str, out: &mut String) {
+/// either, since its end would then not be found. One that the reader has to complete first is a comment.
+fn push_command(command: &str, words: Words, out: &mut String) {
+    let command = &*to_complete(command, words.pick("fill in", "先填写"));
     let indent = if command.contains("<<") && command.contains('\n') { "" } else { "    " };
     for line in escape_lines(command).lines() {
         out.push_str(indent);

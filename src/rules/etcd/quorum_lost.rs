@@ -4,12 +4,16 @@ use super::membership::{MemberState, Membership, membership};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
 use crate::facts::log::LogHit;
+use crate::facts::probe::EtcdAnswer;
 use crate::origin::Unknown;
 use crate::rules::support::in_words;
 use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "etcd-quorum-lost", judge: Judge::Cluster(judge), refine: Some(refine) };
+
+/// The leader that a member names while there is none. A leader without a majority steps down within an election's time.
+const NO_LEADER: &str = "0";
 
 fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     let Some(membership) = membership(context.cluster) else { return };
@@ -44,13 +48,16 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
     verdict.fail(draft(&membership, context));
 }
 
-/// A member that says that it is healthy has just read through a majority: what it complained of before is over, or it is slow.
-/// After a boot the members wait for each other.
+/// A member that says that it is healthy has just read through a majority, and one that knows a leader hears from it: what it
+/// complained of before is over, or it is slow. After a boot the members wait for each other.
 fn refine(_: &Context<'_>, host: &Host, _: &LogHit) -> Refined {
     if not_running::just_booted(host).is_some() {
         return Refined::Drop;
     }
-    match host.probes.etcd.iter().any(|answer| matches!(answer.healthy, Ok(true))) {
+    let has_leader = |answer: &EtcdAnswer| {
+        matches!(answer.healthy, Ok(true)) || answer.status.as_ref().is_ok_and(|status| status.leader != NO_LEADER)
+    };
+    match host.probes.etcd.iter().any(has_leader) {
         true => Refined::Drop,
         false => Refined::Keep(Vec::new()),
     }

@@ -126,6 +126,27 @@ fn flannel_and_its_etcd() {
 }
 
 #[test]
+fn docker_that_is_started_with_flannel() {
+    for (flannels, dockers, expected) in [
+        ("[Install]\nRequiredBy=docker.service\n", "", Some("docker.service")),
+        ("", "[Unit]\nRequires=network.target flanneld.service\n", Some("docker.service")),
+        ("[Install]\nWantedBy=multi-user.target\n", "[Unit]\nAfter=flanneld.service\n", None),
+    ] {
+        let flanneld =
+            format!("[Service]\nExecStart=/usr/bin/flanneld --etcd-endpoints=http://10.0.0.1:2379\n{flannels}");
+        let docker = format!("{dockers}[Service]\nExecStart=/usr/bin/dockerd\n");
+        let mut host = host(&[
+            ("/etc/systemd/system/flanneld.service", flanneld.as_str()),
+            ("/etc/systemd/system/docker.service", docker.as_str()),
+        ]);
+        host.probes.connects.push(connect("10.0.0.1:2379", ConnectOutcome::Refused));
+        let judgement = judged("flannel-etcd-unreachable", host);
+        let dependent = only(&judgement).values.get("dependent").map(String::as_str);
+        assert_eq!(dependent, expected, "{flannels} {dockers}");
+    }
+}
+
+#[test]
 fn load_balancers_that_lead_back() {
     let dialled = |connected, timed_out, nodes: bool, own: bool| {
         let kubeconfig = "apiVersion: v1\nkind: Config\nclusters:\n- name: a\n  cluster:\n    server: https://10.0.0.88:6443\n\

@@ -1,6 +1,7 @@
 //! What rules make of answers: hosts of a few files, with answers as a live host would have given them.
 
 mod apiserver;
+mod complaints;
 mod etcd;
 mod hosts;
 mod kernel;

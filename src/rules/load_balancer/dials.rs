@@ -62,6 +62,14 @@ fn dials<'a>(cluster: &'a Cluster, host: &Host) -> Vec<Dial<'a>> {
         .into_iter()
         .find_map(|name| host.component(name))
         .map(|_| host.component(ComponentName::KubeApiserver).map_or(6443, secure_port));
+    // What a proxy of the host sends to is an apiserver's port too, which is about to be served where a master joins.
+    let balanced = before_apiservers(cluster, host);
+    let backends: Vec<Url> = balanced
+        .iter()
+        .filter_map(|balanced| balanced.frontend)
+        .flat_map(|frontend| &frontend.backends)
+        .filter_map(|backend| Url::parse(&backend.address.value))
+        .collect();
     let mut found = Vec::new();
     for client in &cluster.hosts {
         for kubeconfig in &client.kubernetes.kubeconfigs {
@@ -72,7 +80,10 @@ fn dials<'a>(cluster: &'a Cluster, host: &Host) -> Vec<Dial<'a>> {
                 let Some(address) = addresses_of(cluster, client, &url.host).into_iter().find(owned) else { continue };
                 let port = url.port_or_default();
                 // A master's own apiserver is dialled past the proxy.
-                if own_port == Some(port) {
+                let is_backend = backends.iter().any(|backend| {
+                    backend.port == Some(port) && addresses_of(cluster, host, &backend.host).contains(&address)
+                });
+                if own_port == Some(port) || is_backend {
                     continue;
                 }
                 let endpoint = format!("{}:{port}", url.host);

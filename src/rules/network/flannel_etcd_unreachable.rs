@@ -2,9 +2,10 @@
 
 use crate::engine::verdict::Verdict;
 use crate::facts::Host;
-use crate::facts::component::ComponentName;
+use crate::facts::component::{Component, ComponentName};
 use crate::facts::topology::{Edge, edges};
 use crate::rules::reach;
+use crate::rules::support::unit_of;
 use crate::rules::{Context, Detector, Judge};
 
 pub(super) const DETECTOR: Detector =
@@ -26,5 +27,18 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             .maybe_value("ca", file("etcd-cafile"))
             .maybe_value("certificate", file("etcd-certfile"))
             .maybe_value("key", file("etcd-keyfile"))
+            .maybe_value("dependent", dependent(host, flanneld))
     });
+}
+
+/// docker's unit, where systemd starts it with flanneld only.
+fn dependent<'a>(host: &'a Host, flanneld: &Component) -> Option<&'a str> {
+    let docker = host.component(ComponentName::Dockerd)?.layers.iter().find_map(unit_of)?;
+    let flanneld = flanneld.layers.iter().find_map(unit_of)?;
+    let names = |unit: &str, key: &str, other: &str| {
+        let values = host.unit(unit).and_then(|unit| unit.settings.get(key)).into_iter().flatten();
+        values.flat_map(|value| value.value.split_whitespace()).any(|name| name == other)
+    };
+    let needs = ["Unit.Requires", "Unit.BindsTo", "Unit.Requisite"].iter().any(|key| names(docker, key, flanneld));
+    (needs || names(flanneld, "Install.RequiredBy", docker)).then_some(docker)
 }

@@ -24,6 +24,8 @@ struct Shared {
     usual: (&'static str, &'static str),
 }
 
+const SERVICE_ACCOUNT_FLAG: &str = "service-account-key-file";
+
 const SHARED: &[Shared] = &[
     Shared {
         what: "cluster's certificate authority",
@@ -46,7 +48,7 @@ const SHARED: &[Shared] = &[
     Shared {
         what: "service-account key",
         component: ComponentName::KubeApiserver,
-        flag: "service-account-key-file",
+        flag: SERVICE_ACCOUNT_FLAG,
         usual: ("/etc/kubernetes/pki/sa.pub", "/etc/kubernetes/pki/apiserver.crt"),
     },
 ];
@@ -84,6 +86,11 @@ fn judge(context: &Context<'_>, verdict: &mut Verdict) {
         }
         for why in unknown {
             verdict.unknown(why);
+        }
+        if shared.flag == SERVICE_ACCOUNT_FLAG {
+            // A key that its own host does not sign with is that host's fault alone, which service-account-key-mismatch
+            // names, and says nothing of what the others share.
+            copies.retain(is_own_pair);
         }
         if copies.len() > 1 {
             compare(shared, &copies, verdict);
@@ -127,13 +134,8 @@ fn compare(shared: &Shared, copies: &[Copy<'_>], verdict: &mut Verdict) {
     }
     let agreeing: Vec<&Copy<'_>> = copies.iter().filter(|copy| !copy.keys.is_disjoint(&model.keys)).collect();
     for one in &odd {
-        // A key that its own host does not sign with, and another authority's file under this flag, are faults of that
-        // host alone, which other rules name.
-        if match shared.flag {
-            "service-account-key-file" => !is_own_pair(one),
-            "requestheader-client-ca-file" => is_of_cluster(one),
-            _ => false,
-        } {
+        // Another authority's file under this flag is a fault of that host alone, which another rule names.
+        if shared.flag == "requestheader-client-ca-file" && is_of_cluster(one) {
             continue;
         }
         let others: Vec<String> = agreeing.iter().map(|copy| copy.host.name.clone()).collect();
@@ -159,7 +161,7 @@ fn compare(shared: &Shared, copies: &[Copy<'_>], verdict: &mut Verdict) {
             .maybe_value("key", own_key.or(model_key))
             .maybe_value("other_key", model_key)
             .maybe_value("kubeadm", is_kubeadm.then_some("yes"));
-        if shared.flag == "service-account-key-file" {
+        if shared.flag == SERVICE_ACCOUNT_FLAG {
             draft = draft.message("service_account").value("service_account", "yes");
         }
         verdict.fail(draft);

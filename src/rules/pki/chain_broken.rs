@@ -1,7 +1,7 @@
 //! pki-chain-broken: one side presents a certificate that no authority has issued which the other side trusts. All pairs
 //! of who presents and who verifies are looked at together, to blame the one that disagrees with the rest.
 
-use super::inventory::{flag_file, is_in_use, leads_to, readable};
+use super::inventory::{flag_file, is_in_use, leads_to, readable, started_as, used_by};
 use super::san_missing::sans;
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::certificates::CertificateFile;
@@ -286,6 +286,7 @@ fn draft(of: &[&Pair<'_>], blames_trust: bool) -> Draft {
         .value("trusted", first.trusted.path)
         .maybe_value("certificate", (!first.presented.is_embedded()).then_some(first.presented.path))
         .maybe_value("ca", (!first.trusted.is_embedded()).then_some(first.trusted.path))
+        .maybe_value("server", used_by(blamed.host, blamed.path).first().map(|name| started_as(blamed.host, name)))
         .maybe_value("kubeconfig", blamed.is_embedded().then_some(blamed.path))
         .maybe_value("blames", (!blames_trust).then_some("leaf"))
         .at(&blamed.host.name, &blamed.file.origin, described(&blamed, !blames_trust));

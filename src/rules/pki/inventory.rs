@@ -14,6 +14,7 @@ use crate::facts::probe::TlsAnswer;
 use crate::origin::{Fact, Origin, Sourced, Unknown};
 use crate::parse::pem::{Verified, issued_by};
 use crate::report::{Evidence, EvidenceKind};
+use crate::rules::support::{starting_layers, unit_to_restart};
 use crate::source::SourceKind;
 
 /// The name that a certificate of a kubeadm layout has there, its path, and the component that has to start again to
@@ -306,6 +307,15 @@ pub(super) fn used_by<'a>(host: &'a Host, path: &str) -> Vec<&'a str> {
         component.layers.iter().any(|layer| layer.flags.values().flatten().any(|value| value.value == path))
     };
     host.components.iter().filter(|component| names(component)).map(|component| component.name.name()).collect()
+}
+
+/// What is to be started anew for a component to read its files again: its unit, its static pod, else its own name.
+pub(super) fn started_as(host: &Host, component: &str) -> String {
+    let found = host.components.iter().find(|known| known.name.name() == component);
+    let unit = found.and_then(|found| {
+        starting_layers(host, found).into_iter().find_map(|layer| unit_to_restart(host, found, layer))
+    });
+    unit.unwrap_or(component).trim_end_matches(".service").to_owned()
 }
 
 /// A file that a component's flag names, with the flag's value where a person can edit it. None when the flag is not

@@ -1,6 +1,6 @@
 //! What a new certificate in the place of an old one takes: the values that the cards' fixes are filled with.
 
-use super::inventory::{Held, Role, issuer_of, key_file, used_by};
+use super::inventory::{Held, Role, issuer_of, key_file, started_as, used_by};
 use crate::engine::verdict::Draft;
 use crate::facts::Host;
 use crate::facts::certificates::Certificate;
@@ -39,7 +39,7 @@ pub(super) fn with_renewal(
         let users = used_by(host, held.path);
         if let Some(first) = users.first() {
             let words: Vec<String> = users.iter().map(|name| (*name).to_owned()).collect();
-            draft = draft.value("used_by", in_words(&words)).value("server", first);
+            draft = draft.value("used_by", in_words(&words)).value("server", started_as(host, first));
         }
     }
     if let Some(product) = managed_by(held.path) {

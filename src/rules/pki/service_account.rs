@@ -10,7 +10,7 @@ use crate::facts::Host;
 use crate::facts::certificates::CertificateFile;
 use crate::facts::component::{Component, ComponentName};
 use crate::origin::{Sourced, Unknown};
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, edit};
 
 pub(super) const DETECTOR: Detector =
     Detector { id: "service-account-key-mismatch", judge: Judge::Host(judge), refine: None };
@@ -18,13 +18,16 @@ pub(super) const DETECTOR: Detector =
 fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(verifier) = Verifier::of(host) else { return };
     let verifying = verifier.keys(Some(verdict));
+    let mut is_own_fault = false;
     for signer in signers(host) {
         let Some(digest) = signer.digest(Some(verdict)) else { continue };
         if verifying.keys.contains(digest) {
             verdict.pass();
         } else if verifying.complete {
+            is_own_fault = true;
             verdict.fail(
                 draft(&signer, &verifier)
+                    .maybe_value("edit", verifier.name_instead(&signer))
                     .at(&host.name, &signer.path.origin, format!("{} signs tokens with this key", signer.program))
                     .at(
                         &host.name,
@@ -33,6 +36,10 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
                     ),
             );
         }
+    }
+    // What is wrong between this host's own two is mended first, and with it, as a rule, what differs from other masters.
+    if is_own_fault {
+        return;
     }
     // A token that was signed on one master comes to every other one.
     for other in context.cluster.hosts.iter().filter(|other| other.name != host.name) {
@@ -64,9 +71,12 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
 /// What an apiserver verifies tokens with. The flag may be given several times; without it that is its serving key.
 struct Verifier<'a> {
     host: &'a Host,
+    flag: &'static str,
     given: &'a [Sourced<String>],
     path: &'a Sourced<String>,
 }
+
+const FLAG: &str = "service-account-key-file";
 
 #[derive(Default)]
 struct Verifying {
@@ -78,9 +88,25 @@ struct Verifying {
 impl<'a> Verifier<'a> {
     fn of(host: &'a Host) -> Option<Verifier<'a>> {
         let apiserver = host.component(ComponentName::KubeApiserver)?;
-        let flags = ["service-account-key-file", "tls-private-key-file"];
+        let flags = [FLAG, "tls-private-key-file"];
         let flag = flags.into_iter().find(|flag| apiserver.flag(flag).is_some())?;
-        Some(Verifier { host, given: in_force(apiserver, flag), path: apiserver.flag_in_file(flag)? })
+        Some(Verifier { host, flag, given: in_force(apiserver, flag), path: apiserver.flag_in_file(flag)? })
+    }
+
+    /// Whether its file is there for this alone: what holds a private key or a certificate has another use, and is not to be
+    /// overwritten.
+    fn is_public_key(&self) -> bool {
+        let file = self.host.kubernetes.certificates.get(&self.path.value).and_then(|file| file.as_ref().ok());
+        self.flag == FLAG && file.is_some_and(|file| file.keys.is_empty() && file.certificates.is_empty())
+    }
+
+    /// The command that names the signer's own key in place of a file that is not to be overwritten.
+    fn name_instead(&self, signer: &Signer<'_>) -> Option<String> {
+        if self.flag != FLAG || self.is_public_key() {
+            return None;
+        }
+        let pair = (self.path.value.as_str(), signer.path.value.as_str());
+        edit::command(&[edit::edit(self.host, &self.path.origin, pair, pair)?])
     }
 
     fn keys(&self, mut verdict: Option<&mut Verdict>) -> Verifying {
@@ -147,6 +173,7 @@ fn draft(signer: &Signer<'_>, verifier: &Verifier<'_>) -> Draft {
         .value("signer", signer.program)
         .value("signing_key", &signer.path.value)
         .value("verifying_key", &verifier.path.value)
+        .maybe_value("public", verifier.is_public_key().then_some("yes"))
 }
 
 /// Every occurrence of a flag in the layer in force.

@@ -62,7 +62,38 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         } else {
             verdict.pass();
         }
+    } else if docker.pid.is_some()
+        && configured("mtu").is_none()
+        && docker.flag("mtu").is_none()
+        && let Some(most) = values.get("FLANNEL_MTU")
+        && let Some(most_mtu) = mtu(Some(most))
+    {
+        judge_default_mtu(host, most_mtu, most, &draft, verdict);
     }
+}
+
+/// A daemon that was told no MTU gives its containers its own default, as docker0 shows.
+fn judge_default_mtu(
+    host: &Host,
+    most_mtu: u32,
+    most: &Sourced<String>,
+    draft: &dyn Fn(&str) -> Draft,
+    verdict: &mut Verdict,
+) {
+    let Some(network) = verdict.known(&host.network) else { return };
+    let bridge = network.interfaces.iter().find(|interface| interface.name == BRIDGE);
+    let Some(mtu) = bridge.and_then(|bridge| bridge.mtu) else { return };
+    if mtu <= most_mtu {
+        return verdict.pass();
+    }
+    let place = Origin::file(format!("/sys/class/net/{BRIDGE}/mtu"), None);
+    verdict.fail(
+        draft("mtu")
+            .value("mtu", mtu)
+            .value("most", most_mtu)
+            .at(&host.name, &place, format!("dockerd runs without --mtu, and {BRIDGE} has {mtu}"))
+            .at(&host.name, &most.origin, "flannel's"),
+    );
 }
 
 /// What docker0 has now: docker that started before flannel keeps the bridge that it made for itself.

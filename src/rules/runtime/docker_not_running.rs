@@ -3,10 +3,24 @@
 use crate::engine::verdict::Verdict;
 use crate::facts::Host;
 use crate::facts::component::ComponentName;
+use crate::facts::log::LogHit;
 use crate::rules::kubelet::runtime::chosen;
-use crate::rules::{Context, Detector, Judge, not_running};
+use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
-pub(super) const DETECTOR: Detector = Detector { id: "docker-not-running", judge: Judge::Host(judge), refine: None };
+pub(super) const DETECTOR: Detector =
+    Detector { id: "docker-not-running", judge: Judge::Host(judge), refine: Some(refine) };
+
+/// From so many complaints on it may be one that ends again and again.
+const AGAIN_AND_AGAIN: u64 = 4;
+/// Seconds within which such a one would have ended again.
+const SOON: i64 = 30;
+
+/// A daemon that answers runs, whatever came of starting it before.
+fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let answers = matches!(host.probes.docker, Some(Ok(_)));
+    let is_loop = hit.count >= AGAIN_AND_AGAIN && hit.quiet_seconds(&host.logs).is_none_or(|quiet| quiet < SOON);
+    if answers && !is_loop { Refined::Drop } else { Refined::Keep(Vec::new()) }
+}
 
 fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     let Some(kubelet) = host.component(ComponentName::Kubelet) else { return };

@@ -10,7 +10,7 @@ mod kubeadm_runtime_ambiguous;
 mod log_directory_missing;
 mod manifest_invalid;
 mod mounted_file_is_directory;
-mod removed_flags;
+pub(super) mod removed_flags;
 mod restart_policy;
 mod syntax;
 mod variable_undefined;

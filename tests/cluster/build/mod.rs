@@ -130,12 +130,12 @@ pub fn binaries(place: &Place, version: &str) -> Result<Built> {
         ("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3", "v3.5.21"),
         ("etcdctl", "go.etcd.io/etcd/etcdctl/v3", "go.etcd.io/etcd/etcdctl/v3", "v3.5.21"),
         ("flanneld", "github.com/flannel-io/flannel", "github.com/flannel-io/flannel", "v0.25.7"),
-        ("cri-dockerd", "github.com/Mirantis/cri-dockerd", "github.com/Mirantis/cri-dockerd", "v0.3.17"),
     ] {
         // flannel's UDP backend is C.
         let program = go::Program { import, module, version, has_c: name == "flanneld" };
         go::program(program, &programs.join(name))?;
     }
+    cri_dockerd(&programs)?;
     pause(&programs)?;
     let root = place.cache.join(root::NAME);
     let references = vec!["k8s.gcr.io/pause:3.7".to_owned()];
@@ -144,6 +144,13 @@ pub fn binaries(place: &Place, version: &str) -> Result<Built> {
     let pause = image::Image { reference: built.reference("pause")?, files, entry: &["/pause"] };
     image::write(&pause, &built.images.join("pause.tar"))?;
     Ok(built)
+}
+
+/// What stands between kubelets since 1.24 and docker.
+pub fn cri_dockerd(programs: &Path) -> Result<()> {
+    let module = "github.com/Mirantis/cri-dockerd";
+    let program = go::Program { import: module, module, version: "v0.3.17", has_c: false };
+    go::program(program, &programs.join("cri-dockerd"))
 }
 
 /// crictl, or a stand-in where its module is not to be had.

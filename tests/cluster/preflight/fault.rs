@@ -30,6 +30,9 @@ pub struct Fault {
     /// kubeadm's own words, `ERROR Swap`, as many as it has.
     #[serde(default)]
     pub kubeadm: Vec<String>,
+    /// What it goes on saying after the fix, right or wrong.
+    #[serde(default)]
+    pub kubeadm_after: Vec<String>,
     /// A script of bash that breaks it, as root on the bare host.
     #[serde(rename = "break")]
     pub broken_by: String,

@@ -15,7 +15,7 @@ use crate::place::{Place, Running, raise_limits};
 use crate::shape::{Cluster, Shape, kubeadm};
 
 /// What kubeadm is given, by the names of the files in `preflight/`.
-pub const CONFIGURATIONS: &[&str] = &["init", "external", "join"];
+pub const CONFIGURATIONS: &[&str] = &["init", "external", "join", "join-master"];
 
 /// What kubeadm says on every host here, whatever is wrong with it.
 pub const ALWAYS: &[&str] = &["ERROR SystemVerification", "WARNING SystemVerification"];
@@ -28,7 +28,7 @@ const BARE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 31);
 
 /// What faults of the host change, kept before each and put back after it.
 const KEPT: &str = "etc/kubernetes etc/containerd etc/systemd/system etc/sysctl.d etc/modules-load.d etc/hosts etc/hostname \
-     etc/resolv.conf etc/nsswitch.conf etc/fstab etc/environment var/lib/dpkg/status srv";
+     etc/resolv.conf etc/nsswitch.conf etc/fstab etc/environment etc/firewalld var/lib/dpkg/status srv";
 
 pub struct Lab {
     pub bare: Host,
@@ -38,7 +38,7 @@ pub struct Lab {
 
 impl Lab {
     pub fn up(place: &Place, built: &Built) -> Result<Lab> {
-        raise_limits(&place.cache)?;
+        raise_limits()?;
         let run = place.run();
         std::fs::create_dir_all(run.join("tools"))?;
         crate::shape::network()?;
@@ -147,7 +147,16 @@ timeouts:
             word("--token")?,
             word("--discovery-token-ca-cert-hash")?
         );
-        self.bare.write("/srv/join.yaml", &join)
+        self.bare.write("/srv/join.yaml", &join)?;
+        let master = format!(
+            "controlPlane:
+  localAPIEndpoint:
+    advertiseAddress: {BARE}
+  certificateKey: {}
+",
+            "5a".repeat(32)
+        );
+        self.bare.write("/srv/join-master.yaml", &format!("{join}{master}"))
     }
 
     /// Waits until the master's bootstrap signer has signed the token.
@@ -161,7 +170,7 @@ timeouts:
 
     /// kubeadm's preflight with a configuration.
     pub fn kubeadm(&self, configuration: &str) -> Result<Verdict> {
-        let what = if configuration == "join" { "join" } else { "init" };
+        let what = if configuration.starts_with("join") { "join" } else { "init" };
         let file = format!("/srv/{configuration}.yaml");
         // The kernel's own configuration is not to be had in a container; what it says besides is looked at.
         let words =
@@ -225,6 +234,7 @@ timeouts:
 
 fn prepare(root: &Path, built: &Built) -> Result<()> {
     kubeadm::prepare(root, built)?;
+    std::fs::copy(built.programs.join("cri-dockerd"), root.join("usr/local/bin/cri-dockerd")).context("cri-dockerd")?;
     let names = format!(
         "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{MASTER} m1 m1.lab.internal\n{BARE} p1 p1.lab.internal\n"
     );

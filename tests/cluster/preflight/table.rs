@@ -142,6 +142,7 @@ fn title(configuration: &str) -> &'static str {
     match configuration {
         "external" => "kubeadm init with external etcd",
         "join" => "kubeadm join",
+        "join-master" => "kubeadm join of a further master",
         _ => "kubeadm init",
     }
 }

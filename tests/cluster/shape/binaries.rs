@@ -346,6 +346,17 @@ fn start(host: &Host, units: &[&str]) -> Result<()> {
     .map(|_| ())
 }
 
+/// flanneld 0.25 spins when etcd has lost its leader: it reads its watch's closed channel for ever. What has used ten seconds
+/// of a processor does, and is ended; systemd starts it again, and docker goes on meanwhile.
+pub fn end_spinning_flannel(cluster: &Cluster) -> Result<()> {
+    for host in &cluster.hosts {
+        host.ok("for pid in $(pgrep -x flanneld); do
+               [ \"$(awk '{print $14 + $15}' /proc/$pid/stat)\" -lt 1000 ] || kill -9 $pid
+             done")?;
+    }
+    Ok(())
+}
+
 /// Takes a worker out of the cluster; gives the command that brings it back.
 pub fn join_again(cluster: &Cluster, worker: &Host) -> Result<String> {
     say(&format!("{} leaves", worker.name));

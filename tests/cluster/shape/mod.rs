@@ -104,7 +104,7 @@ pub struct Cluster {
 impl Cluster {
     /// Boots the hosts, says so to `booted`, and makes a cluster of them. For the keeper alone: what it starts ends with this process.
     pub fn up(shape: Shape, built: &Built, place: &Place, booted: impl FnOnce(&Cluster)) -> Result<Cluster> {
-        raise_limits(&place.cache)?;
+        raise_limits()?;
         let run = place.run();
         std::fs::create_dir_all(run.join("tools"))?;
         network()?;

@@ -176,7 +176,7 @@ fn judge_flag(host: &Host, subject: &Subject<'_>, layer: &Layer, removed: &Remov
 }
 
 /// Where a flag is given, for the commands that take it out: its line, and the manifest or what to look for in the line.
-fn place(
+pub(in crate::rules) fn place(
     name: ComponentName,
     layer: &Layer,
     spelt: &Sourced<String>,
@@ -197,14 +197,15 @@ fn place(
 }
 
 /// Where the flag stands that a program says it does not know, also when its release is not known.
-fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+pub(in crate::rules) fn refine(_: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
     let Some(flag) = hit.captures.get("flag") else { return Refined::Keep(Vec::new()) };
     let program = if hit.rule == KUBELET.id { Some(ComponentName::Kubelet.name()) } else { hit.component.as_deref() };
     let components = host.components.iter().filter(|component| Some(component.name.name()) == program);
     let mut given =
         components.flat_map(|component| configured_layers(component).into_iter().map(move |layer| (component, layer)));
     let found = given.find_map(|(component, layer)| {
-        let spelt = layer.spelt.iter().find(|spelt| spelt.value == *flag)?;
+        let spelt =
+            layer.spelt.iter().find(|spelt| spelt.value.trim_start_matches('-') == flag.trim_start_matches('-'))?;
         let value = layer.flags.get(&plain(&spelt.value))?.last()?;
         let mut values = place(component.name, layer, spelt, value);
         values.extend(spelt.origin.path().map(|path| ("file", path.to_owned())));
