@@ -86,3 +86,33 @@ fn lines_may_be_quoted_cut_or_without_their_beginning() {
         assert_eq!(rules("paste.log", &[line]), *expected, "{line}");
     }
 }
+
+/// What any message may end with: known from no message of its own, so told where nothing else is known, of an excerpt.
+#[test]
+fn what_any_message_may_end_with_is_the_last_resort() {
+    let ending =
+        "E0801 10:00:02.000000    1234 widget.go:12] Failed: dial tcp 10.0.0.11:2379: connect: connection refused";
+    let hint = "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?";
+    let other = "I0801 10:00:00.000000    1234 server.go:440] Kubelet version: v1.20.0";
+    let mut whole = vec![other; 20];
+    whole.push(ending);
+    let cases: &[(&[&str], &[&str])] = &[
+        (&[ending], &["etcd-endpoint-unreachable"]),
+        (&[other, ending], &["etcd-endpoint-unreachable"]),
+        (&[ending, EXPIRED], &["pki-expired"]),
+        (&[ending, hint], &["apiserver-not-running"]),
+        (&whole, &[]),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(rules("messages", lines), *expected, "{lines:?}");
+    }
+}
+
+/// What much leads to is seldom the root: of two that do not explain each other the one with fewer causes is first.
+#[test]
+fn what_fewer_conditions_lead_to_comes_first() {
+    let swap = "F0801 10:00:01.000000    1234 server.go:262] failed to run Kubelet: Running with swap on is not supported, \
+         please disable swap! or set --fail-swap-on flag to false.";
+    let down = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+    assert_eq!(rules("messages", &[down, swap]), ["host-swap-enabled", "docker-not-running"]);
+}

@@ -12,7 +12,7 @@ mod marks;
 mod message;
 mod names;
 mod open_value;
-mod pieces;
+pub(super) mod pieces;
 mod shapes;
 mod state;
 mod stream;

@@ -158,6 +158,15 @@ pub fn just_booted(host: &Host) -> Option<Unknown> {
     Some(Unknown::new("whether everything has started", booted(age)).with_remedy("check again in a minute"))
 }
 
+/// Why a server that takes connections and does not answer says nothing yet: its process has just started.
+pub fn just_started(host: &Host, name: ComponentName) -> Option<Unknown> {
+    let pid = host.component(name)?.pid?;
+    let process = host.system.processes.as_ref().ok()?.iter().find(|process| process.pid == pid)?;
+    let age = process.started_ticks.and(age(host, process)).filter(|age| *age < GRACE)?;
+    let why = format!("{} had started only {age} s before", name.name());
+    Some(Unknown::new(format!("whether {} answers", name.name()), why).with_remedy("check again in a minute"))
+}
+
 /// Seconds since the host booted; a container that plays a host has booted when its first process started.
 fn age(host: &Host, init: &Process) -> Option<u64> {
     let uptime = host.system.uptime_seconds.as_ref().ok()?;

@@ -16,6 +16,9 @@ use crate::report::{Evidence, EvidenceKind};
 /// Milliseconds; to wait less is this program's hurry, not the other side's silence.
 const LEAST_PATIENCE: u64 = 1000;
 
+/// How the reason of a failure begins where the server is there and says nothing.
+pub const TAKES_CONNECTIONS: &str = "it takes connections";
+
 /// What became of dialling one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
@@ -117,7 +120,7 @@ fn spoken(host: &Host, target: &str) -> Reach {
     match (silent, dropped, other) {
         _ if answered => Reach::Answers,
         (Some(silent), ..) => {
-            silence(host, target, format!("it takes connections and {}", silent.trim_start_matches("TLS ")))
+            silence(host, target, format!("{TAKES_CONNECTIONS} and {}", silent.trim_start_matches("TLS ")))
         }
         (None, Some(dropped), _) => Reach::Fails(format!("it {dropped}")),
         (None, None, Some(why)) => Reach::Unknown(Unknown::new(target, why)),

@@ -32,6 +32,8 @@ pub const RESTARTING: &[True] = &[
     True { rule: "apiserver-kubelet-unreachable", why: "the kubelet is being started again" },
     True { rule: "node-not-ready", why: "the kubelet is being started again" },
     True { rule: "controllers-not-running", why: "a controller is being started again" },
+    True { rule: "docker-not-running", why: "docker is being started again" },
+    True { rule: "kubelet-runtime-unreachable", why: "the runtime is being started again" },
 ];
 
 /// Checks that go on in the background, host after host.

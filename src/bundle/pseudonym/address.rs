@@ -159,7 +159,7 @@ impl Addresses {
             let dotted =
                 before == Some(&b'.') || is_v4 && after(0) == Some(&b'.') && after(1).is_some_and(u8::is_ascii_digit);
             let longer = !is_v4 && (before == Some(&b':') || after(0) == Some(&b':'));
-            let whole = ![joins(before), joins(after(0)), dotted, longer].contains(&true);
+            let whole = ![super::joins_before(text, start), joins(after(0)), dotted, longer].contains(&true);
             let parsed: Option<IpAddr> =
                 std::str::from_utf8(written).ok().filter(|_| whole).and_then(|one| one.parse().ok());
             let Some(address) = parsed else {

@@ -9,9 +9,11 @@
 
 mod address;
 mod certificate;
+mod cut;
 mod learn;
 mod name;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -22,6 +24,7 @@ pub use crate::parse::pem::FACTS;
 use crate::source::SourceRef;
 use address::Addresses;
 use certificate::Certificates;
+use cut::Cuts;
 use name::Names;
 
 /// What is replaced beside secrets.
@@ -112,7 +115,13 @@ impl Pseudonyms {
         if let Some(mapped) = self.addresses.as_ref().and_then(|addresses| addresses.table(path, content)) {
             return Ok(mapped);
         }
-        Ok(self.text(content))
+        let (lines, _) = self.mended(content, &mut Cuts::default(), true);
+        Ok(self.text(&lines))
+    }
+
+    /// Whole lines, of which a container's may have been cut; and where in them begins what has to wait for more.
+    fn mended<'t>(&self, lines: &'t [u8], cuts: &mut Cuts, is_last: bool) -> (Cow<'t, [u8]>, usize) {
+        cuts.mend(lines, is_last, |text| self.text(text) != text)
     }
 
     /// A text with its PEM blocks.
@@ -207,15 +216,36 @@ impl Pseudonyms {
     }
 }
 
+/// How many bytes from a place on belong to the escape that begins before it: 1 of `\nm1`, 5 of `\u003cm1`, else 0. JSON
+/// within JSON doubles the backslash.
+fn escape_at(text: &[u8], at: usize) -> usize {
+    if at.checked_sub(1).and_then(|before| text.get(before)) != Some(&b'\\') {
+        return 0;
+    }
+    match text.get(at) {
+        Some(b'u') => 5,
+        Some(b'n' | b't' | b'r' | b'b' | b'f') => 1,
+        _ => 0,
+    }
+}
+
+/// Whether the byte before a place is part of the same word: it is a letter or digit, and not the end of an escape.
+fn joins_before(text: &[u8], at: usize) -> bool {
+    let is_word = at.checked_sub(1).and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    let ends_here = |length: usize| at.checked_sub(length).is_some_and(|from| escape_at(text, from) == length);
+    is_word && !ends_here(1) && !ends_here(5)
+}
+
 /// A text that comes in pieces: no line is cut.
 pub struct Lines<'a> {
     pseudonyms: &'a Pseudonyms,
     rest: Vec<u8>,
+    cuts: Cuts,
 }
 
 impl<'a> Lines<'a> {
     pub fn new(pseudonyms: &'a Pseudonyms) -> Lines<'a> {
-        Lines { pseudonyms, rest: Vec::new() }
+        Lines { pseudonyms, rest: Vec::new(), cuts: Cuts::default() }
     }
 
     /// Replaces the piece by what is certain of it and of those before.
@@ -235,7 +265,12 @@ impl<'a> Lines<'a> {
         };
         let kept = self.rest.split_off(whole);
         let lines = std::mem::replace(&mut self.rest, kept);
-        *piece = self.pseudonyms.text(&lines);
+        let (lines, end) = self.pseudonyms.mended(&lines, &mut self.cuts, is_last);
+        *piece = self.pseudonyms.text(lines.get(..end).unwrap_or_default());
+        if let Some(waiting) = lines.get(end..).filter(|waiting| !waiting.is_empty()) {
+            // A message's next piece is to come.
+            self.rest.splice(..0, waiting.iter().copied());
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Names {
             let (mut start, end) = (at + found.start(), at + found.end());
             let joins = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
             let before = |start: usize| start.checked_sub(1).and_then(|at| text.get(at));
-            if joins(before(start)) || joins(text.get(end)) {
+            if super::joins_before(text, start) || joins(text.get(end)) {
                 at = start + 1;
                 continue;
             }

@@ -207,3 +207,52 @@ fn pieces_of_a_log_are_not_cut_within_a_name() {
         assert_eq!(out, whole, "{size}");
     }
 }
+
+#[test]
+fn an_escape_before_a_name_or_address_is_no_part_of_it() {
+    for (text, is_found) in [
+        (r"a\nmaster1 x", true),
+        (r"a\tmaster1 x", true),
+        (r"a\u003cmaster1\u003e x", true),
+        (r"a\\nmaster1 x", true),
+        ("anmaster1 x", false),
+    ] {
+        assert_eq!(!names(&["master1"], text).contains("master1"), is_found, "{text}");
+        let text = text.replace("master1", "10.77.3.4");
+        assert_eq!(!addresses(&text).contains("10.77.3.4"), is_found, "{text}");
+    }
+}
+
+#[test]
+fn a_runtime_s_cut_leaves_no_half_of_a_name() {
+    let pseudonyms = Pseudonyms {
+        addresses: Some(Addresses::new(key())),
+        names: Some(Names::new(key(), vec!["master-node".to_owned()]).unwrap()),
+        certificates: Certificates::new(Vec::new()),
+    };
+    let cri = |tag: &str, text: &str| format!("2026-11-21T10:00:00.000000000Z stderr {tag} {text}\n");
+    let docker =
+        |text: &str| format!("{{\"log\":\"{text}\",\"stream\":\"stderr\",\"time\":\"2026-11-21T10:00:00Z\"}}\n");
+    for text in [
+        [cri("P", "dial master-no"), cri("F", "de: refused")].concat(),
+        [cri("P", "dial 10.77."), cri("F", "3.4: refused")].concat(),
+        [docker("a\\nmaster-"), docker("node 10.77.3"), docker(".4 b\\n")].concat(),
+    ] {
+        // As one text, and in any two parts.
+        let mut written = vec![String::from_utf8(pseudonyms.content("/var/log/x", text.as_bytes()).unwrap()).unwrap()];
+        for at in 0..text.len() {
+            let mut lines = Lines::new(&pseudonyms);
+            let (mut first, mut second) = (text.as_bytes()[..at].to_vec(), text.as_bytes()[at..].to_vec());
+            lines.push(&mut first, false);
+            lines.push(&mut second, true);
+            written.push(String::from_utf8([first, second].concat()).unwrap());
+        }
+        for out in &written {
+            assert_eq!(out, &written[0]);
+            for half in ["master", "node", "10.77."] {
+                assert!(!out.contains(half), "{half} in {out}");
+            }
+            assert_eq!(out.lines().count(), text.lines().count());
+        }
+    }
+}

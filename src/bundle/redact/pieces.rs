@@ -13,14 +13,14 @@ const BLANKED: &str = "cut-message";
 const DOCKER_CUT: usize = 16 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Channel {
+pub(in crate::bundle) enum Channel {
     Out,
     Err,
 }
 
 /// A line's place in a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(in crate::bundle) struct Piece {
     pub channel: Channel,
     pub message: Range<usize>,
     /// Whether the message ends here.
@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 /// What a container's log line, without its end, holds of a message.
-pub(super) fn piece(line: &[u8]) -> Option<Piece> {
+pub(in crate::bundle) fn piece(line: &[u8]) -> Option<Piece> {
     if line.first() == Some(&b'{') { of_docker(line) } else { of_cri(line) }
 }
 
@@ -63,7 +63,7 @@ fn of_docker(line: &[u8]) -> Option<Piece> {
 }
 
 /// Whether a container runtime wrote these lines.
-pub(super) fn are_of_container(lines: &[u8]) -> bool {
+pub(in crate::bundle) fn are_of_container(lines: &[u8]) -> bool {
     piece(lines.get(..memchr::memchr(b'\n', lines).unwrap_or(lines.len())).unwrap_or_default()).is_some()
 }
 

@@ -1,18 +1,45 @@
 //! etcd-peer-network-unstable: what etcd measured of the way to its peers, and how often its leader changed.
 
+use std::collections::BTreeSet;
+
 use super::{own_answers, told_by_peers};
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
+use crate::facts::log::LogHit;
 use crate::origin::Origin;
 use crate::report::{Evidence, EvidenceKind};
 use crate::rules::objects::on_host;
-use crate::rules::{Context, Detector, Judge};
+use crate::rules::{Context, Detector, Judge, Refined};
+use crate::source::SourceKind;
 
-pub(super) const DETECTOR: Detector = Detector {
-    id: RULE,
-    judge: Judge::Host(judge),
-    refine: Some(|context, host, hit| told_by_peers::refine(RULE, context, host, hit)),
-};
+pub(super) const DETECTOR: Detector = Detector { id: RULE, judge: Judge::Host(judge), refine: Some(refine) };
+
+/// Seconds: connections that break within so many of each other break together.
+const TOGETHER: i64 = 30;
+/// Seconds that it takes for members to be restarted, one or all of a small cluster.
+const RESTART: i64 = 60;
+/// A member's own restart and its peer's break their connections once each.
+const RESTARTS: usize = 3;
+
+/// Connections to a peer that broke at a few moments only broke because one of the two was started again.
+fn refine(context: &Context<'_>, host: &Host, hit: &LogHit) -> Refined {
+    let names_a_peer = ["member", "member_id", "peer", "peer_id"].iter().any(|name| hit.captures.contains_key(*name));
+    if host.kind != SourceKind::File && names_a_peer && are_restarts(&hit.seconds) {
+        return Refined::Drop;
+    }
+    told_by_peers::refine(RULE, context, host, hit)
+}
+
+fn are_restarts(seconds: &BTreeSet<i64>) -> bool {
+    let mut moments: Vec<(i64, i64)> = Vec::new();
+    for &second in seconds {
+        match moments.last_mut() {
+            Some((_, last)) if second - *last <= TOGETHER => *last = second,
+            _ => moments.push((second, second)),
+        }
+    }
+    (1..=RESTARTS).contains(&moments.len()) && moments.iter().all(|(first, last)| last - first < RESTART)
+}
 
 const RULE: &str = "etcd-peer-network-unstable";
 
@@ -75,6 +102,25 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         }
         if !failed {
             verdict.pass();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_moments_are_restarts() {
+        let every = |pause: usize, until: i64| (0..=until).step_by(pause).collect::<Vec<i64>>();
+        for (what, seconds, expected) in [
+            ("nothing is known of when", vec![], false),
+            ("a peer was restarted", vec![0, 1, 1, 2], true),
+            ("both, and the peer again", vec![0, 2, 130, 131, 260], true),
+            ("again and again", vec![0, 60, 130, 131, 260], false),
+            ("for two minutes", every(10, 120), false),
+        ] {
+            assert_eq!(are_restarts(&seconds.into_iter().collect()), expected, "{what}");
         }
     }
 }

@@ -3,11 +3,13 @@
 
 use crate::engine::verdict::{Draft, Verdict};
 use crate::facts::Host;
+use crate::facts::address::{Url, owners};
 use crate::facts::component::{Component, ComponentName};
 use crate::facts::log::{LogHit, QUIET};
 use crate::facts::topology::{Edge, KUBEADM, Service, edges};
+use crate::origin::Unknown;
 use crate::rules::load_balancer::{before_apiservers, is_dialled_rightly, listen_port, missed_dials};
-use crate::rules::reach::{self, Reach};
+use crate::rules::reach::{self, Reach, TAKES_CONNECTIONS};
 use crate::rules::{Context, Detector, Judge, Refined, not_running};
 
 pub(super) const DETECTOR: Detector =
@@ -26,7 +28,7 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
     for edge in edges.iter().filter(|edge| edge.client_host == host.name && is_kubelets(edge, kubelet)) {
         let Some(url) = edge.parsed() else { continue };
         match reach::reach(host, &url) {
-            Some(Reach::Fails(reason)) => match not_running::just_booted(host) {
+            Some(Reach::Fails(reason)) => match excuse(context, host, &url, &reason) {
                 Some(unknown) => verdict.unknown(unknown),
                 None if edge.client == KUBEADM => verdict.fail(
                     reach::draft(host, edge, &url, &reason).message("join").maybe_value("join", edge.url.origin.path()),
@@ -38,6 +40,17 @@ fn judge(context: &Context<'_>, host: &Host, verdict: &mut Verdict) {
             None => {}
         }
     }
+}
+
+/// Why a failure says nothing yet: the host has just booted, or the apiserver that takes the connection has just started.
+fn excuse(context: &Context<'_>, host: &Host, url: &Url, reason: &str) -> Option<Unknown> {
+    let is_taken = reason.starts_with(TAKES_CONNECTIONS);
+    let servers = url.address().into_iter().flat_map(|address| owners(context.cluster, address));
+    let own = Some(host).filter(|_| url.is_loopback());
+    not_running::just_booted(host).or_else(|| {
+        let mut servers = servers.chain(own).filter(|_| is_taken);
+        servers.find_map(|server| not_running::just_started(server, ComponentName::KubeApiserver))
+    })
 }
 
 /// A kubeconfig that names a port of the load balancer where nothing listens, while others name one where it does.

@@ -2,8 +2,10 @@
 
 use super::{connect, handshake, host, judged, only, outcome, unknown};
 use crate::facts::Host;
+use crate::facts::component::{Component, ComponentName};
 use crate::facts::network::{Interface, Network};
 use crate::facts::probe::{ApiserverAnswer, ConnectOutcome, EtcdAnswer, EtcdMember};
+use crate::facts::system::Process;
 use crate::origin::Origin;
 
 const KUBELET_UNIT: &str = "/etc/systemd/system/kubelet.service";
@@ -208,4 +210,39 @@ fn virtual_addresses() {
     }
     let judgement = judged(rule, dialled(TimedOut, true));
     assert!(only(&judgement).title.contains("no host has the virtual address 10.0.0.88"), "{:#?}", judgement.findings);
+}
+
+#[test]
+fn an_apiserver_that_has_just_started() {
+    let process = |pid: u32, name: &str, started: u64| Process {
+        pid,
+        comm: name.to_owned(),
+        exe: None,
+        argv: vec![name.to_owned()],
+        cwd: None,
+        environment: std::collections::BTreeMap::new(),
+        network_namespace: None,
+        started_ticks: Some(started * 100),
+        stopped: false,
+    };
+    let silent = |age: u64, outcome: ConnectOutcome| {
+        let unit = "[Service]\nExecStart=/usr/bin/kubelet --kubeconfig=/etc/kubernetes/kubelet.conf\n";
+        let mut host =
+            host(&[(KUBELET_UNIT, unit), ("/etc/kubernetes/kubelet.conf", &kubeconfig("https://127.0.0.1:6443"))]);
+        host.system.uptime_seconds = Ok(5000);
+        host.system.processes = Ok(vec![process(1, "systemd", 0), process(7, "kube-apiserver", 5000 - age)]);
+        let mut apiserver = Component::new(ComponentName::KubeApiserver);
+        apiserver.pid = Some(7);
+        host.components.push(apiserver);
+        host.probes.connects.push(connect("127.0.0.1:6443", outcome));
+        host.probes.apiservers.push(answer("https://127.0.0.1:6443", Err("did not answer in 3.0 s"), None));
+        host
+    };
+    for (what, age, connected, expected) in [
+        ("it starts", 5, ConnectOutcome::Connected, "unknown"),
+        ("it hangs", 500, ConnectOutcome::Connected, "fails"),
+        ("nothing listens", 5, ConnectOutcome::Refused, "fails"),
+    ] {
+        assert_eq!(outcome("kubelet-apiserver-unreachable", silent(age, connected)), expected, "{what}");
+    }
 }
