@@ -68,20 +68,22 @@ fn judge(_: &Context<'_>, host: &Host, verdict: &mut Verdict) {
         && let Some(most) = values.get("FLANNEL_MTU")
         && let Some(most_mtu) = mtu(Some(most))
     {
-        judge_default_mtu(host, most_mtu, most, &draft, verdict);
+        judge_default_mtu(host, net, (most_mtu, most), &draft, verdict);
     }
 }
 
 /// A daemon that was told no MTU gives its containers its own default, as docker0 shows.
 fn judge_default_mtu(
     host: &Host,
-    most_mtu: u32,
-    most: &Sourced<String>,
+    net: IpNet,
+    (most_mtu, most): (u32, &Sourced<String>),
     draft: &dyn Fn(&str) -> Draft,
     verdict: &mut Verdict,
 ) {
     let Some(network) = verdict.known(&host.network) else { return };
     let bridge = network.interfaces.iter().find(|interface| interface.name == BRIDGE);
+    // A bridge with another address is told as that, and mended with its MTU.
+    let bridge = bridge.filter(|bridge| bridge.addresses.iter().any(|address| net.contains(&address.addr())));
     let Some(mtu) = bridge.and_then(|bridge| bridge.mtu) else { return };
     if mtu <= most_mtu {
         return verdict.pass();
