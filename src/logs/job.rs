@@ -48,6 +48,8 @@ pub(crate) struct Done {
     waiting: BTreeMap<u64, Found>,
     pub fold: LogFold,
     pub lines: u64,
+    /// Threads that wait until those before them are put back.
+    held: usize,
     /// By matcher, the last line it matched: a line that is longer than a block is matched once.
     last_line: HashMap<u32, u64>,
 }
@@ -213,8 +215,10 @@ impl Shared<'_, '_> {
             if number <= done.next + AHEAD {
                 break;
             }
+            done.held += 1;
             let wait = job.moved.wait_timeout(done, Duration::from_millis(100));
             done = wait.unwrap_or_else(PoisonError::into_inner).0;
+            done.held -= 1;
         }
         done.waiting.insert(number, found);
         let done = &mut *done;
@@ -231,7 +235,10 @@ impl Shared<'_, '_> {
             }
             done.lines += found.lines;
         }
-        job.moved.notify_all();
+        // Telling costs time also when nobody listens.
+        if done.held > 0 {
+            job.moved.notify_all();
+        }
     }
 
     fn count(&self, job: &Job<'_>, fold: &mut LogFold, event: Event, lines: u64) {

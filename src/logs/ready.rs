@@ -7,7 +7,9 @@ use super::feed::{Block, Buffer};
 use super::job::lock;
 
 /// Blocks that wait to be searched. With as many the unpacker searches the next one itself.
-const BLOCKS: usize = 3;
+const BLOCKS: usize = 4;
+/// So many have to wait before a thread that has nothing to do is woken: waking takes the unpacker's time.
+const WORTH_WAKING: usize = 2;
 
 #[derive(Default)]
 pub(crate) struct Ready {
@@ -20,8 +22,9 @@ struct State {
     blocks: VecDeque<(Buffer, Block)>,
     /// Buffers to be filled again.
     spent: Vec<Buffer>,
-    /// Threads that search.
+    /// Threads that search, and those of them that have nothing to do.
     searching: usize,
+    idle: usize,
     ended: bool,
 }
 
@@ -35,8 +38,11 @@ impl Ready {
         }
         let empty = state.spent.pop().unwrap_or_else(Buffer::new);
         state.blocks.push_back((std::mem::replace(buffer, empty), block));
+        let wakes = state.idle > 0 && state.blocks.len() >= WORTH_WAKING;
         drop(state);
-        self.put.notify_one();
+        if wakes {
+            self.put.notify_one();
+        }
         None
     }
 
@@ -54,7 +60,9 @@ impl Ready {
             if state.ended {
                 return None;
             }
+            state.idle += 1;
             state = self.put.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 }
