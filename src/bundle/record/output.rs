@@ -12,8 +12,8 @@ use crate::bundle::writer::{FramePacker, Open, PieceHash};
 
 /// Smaller pieces are packed together with others.
 const LARGE: usize = 64 << 10;
-/// Pieces that wait for who helps.
-const WAITING: usize = 2;
+/// Pieces that wait for who helps: each is memory.
+const WAITING: usize = 1;
 
 /// A log of which all pieces were given away.
 pub struct Ended {
@@ -103,7 +103,7 @@ impl<W: Write + Send> Output<'_, W> {
             }
         }
         let is_written = self.write(&piece);
-        if self.spent.len() < 2 && piece.capacity() <= 2 * PIECE {
+        if self.spent.is_empty() && piece.capacity() <= 2 * PIECE {
             self.spent.push(piece);
         }
         is_written
