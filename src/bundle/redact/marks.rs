@@ -121,7 +121,8 @@ impl Marks {
             slots: Box::new([Slot::default(); 1 << SLOT_BITS]),
             uses: Vec::with_capacity(grams.len()),
             #[cfg(target_arch = "x86_64")]
-            wide: wide::is_there().then(|| wide::Grams::new(grams.iter().map(|(gram, ..)| *gram).collect())),
+            wide: wide::Wide::of_this_processor()
+                .map(|wide| wide::Grams::new(grams.iter().map(|(gram, ..)| *gram).collect(), wide)),
         };
         for group in grams.chunk_by(|a, b| a.0 == b.0) {
             let Some((gram, ..)) = group.first().copied() else { continue };
@@ -323,8 +324,9 @@ pub(super) fn find_runs(text: &[u8], policy: super::Policy, depth: usize, places
 /// Where runs that may be encoded text begin, and dots that may be a bootstrap token's.
 fn first_look(text: &[u8], runs: &mut Vec<usize>, dots: &mut Vec<usize>) {
     #[cfg(target_arch = "x86_64")]
-    if wide::is_there() {
+    if let Some(wide) = wide::Wide::of_this_processor() {
         return wide::runs(
+            wide,
             text,
             |at| runs.extend(encoded::is_promising_at(text, at).then_some(at)),
             |at| dots.push(at),

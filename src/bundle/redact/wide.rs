@@ -10,19 +10,28 @@ const BASE64: u8 = 1;
 const SMALL: u8 = 2;
 const DOT: u8 = 4;
 
-/// By the place in a gram and by its byte (of seven bits): the groups that have a gram with that byte there.
-pub(super) struct Grams([[[u8; 128]; 3]; GROUPS / 8]);
+/// That this processor can: there is none unless it was asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wide(());
 
-/// Whether this processor can.
-pub(super) fn is_there() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vbmi")
+impl Wide {
+    pub fn of_this_processor() -> Option<Wide> {
+        let can = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi");
+        can.then_some(Wide(()))
+    }
+}
+
+/// By the place in a gram and by its byte (of seven bits): the groups that have a gram with that byte there.
+pub(super) struct Grams {
+    tables: [[[u8; 128]; 3]; GROUPS / 8],
+    _wide: Wide,
 }
 
 impl Grams {
     /// Of grams of three bytes, the first one lowest, with the bit set by which letters differ in case.
-    pub fn new(mut grams: Vec<u32>) -> Grams {
+    pub fn new(mut grams: Vec<u32>, wide: Wide) -> Grams {
         grams.sort_unstable_by_key(|gram| gram.to_le_bytes());
         grams.dedup();
         let mut tables = [[[0u8; 128]; 3]; GROUPS / 8];
@@ -38,7 +47,7 @@ impl Grams {
                 }
             }
         }
-        Grams(tables)
+        Grams { tables, _wide: wide }
     }
 
     /// Tells the places where a gram may begin, in their order, of all but the last bytes, and where those begin.
@@ -46,7 +55,7 @@ impl Grams {
         let mut at = 0;
         let mut masks = [0u64; 32];
         while at + 66 <= text.len() {
-            // SAFETY: there is a `Grams` only where `is_there` said so.
+            // SAFETY: it was made with a `Wide`, so this processor can.
             let next = unsafe { self.masks(text, at, &mut masks) };
             for (index, mask) in masks.into_iter().take((next - at) / 64).enumerate() {
                 let mut mask = mask;
@@ -63,7 +72,7 @@ impl Grams {
     /// For each 64 bytes from a place on, where grams may begin.
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn masks(&self, text: &[u8], mut at: usize, masks: &mut [u64; 32]) -> usize {
-        let tables = self.0.each_ref().map(|group| group.each_ref().map(|bytes| table(bytes)));
+        let tables = self.tables.each_ref().map(|group| group.each_ref().map(|bytes| table(bytes)));
         for mask in masks {
             let Some(bytes) = text.get(at..at + 66) else { break };
             let parts = [0, 1, 2].map(|place| load(bytes, place));
@@ -81,7 +90,7 @@ impl Grams {
 }
 
 /// Tells where runs of at least 20 bytes of base64 begin, and the dots that may be a bootstrap token's.
-pub(super) fn runs(text: &[u8], mut run: impl FnMut(usize), mut dot: impl FnMut(usize)) {
+pub(super) fn runs(_: Wide, text: &[u8], mut run: impl FnMut(usize), mut dot: impl FnMut(usize)) {
     let mut masks = [Classes::default(); 33];
     let mut from = 0;
     // Whether the place before is within a run of 20 bytes that goes on for 20.
@@ -95,7 +104,7 @@ pub(super) fn runs(text: &[u8], mut run: impl FnMut(usize), mut dot: impl FnMut(
                 last[..bytes.len()].copy_from_slice(bytes);
                 &last
             });
-            // SAFETY: called only where `is_there` said so.
+            // SAFETY: there is a `Wide`, so this processor can.
             *mask = unsafe { classes(bytes) };
         }
         for (index, pair) in masks.windows(2).enumerate() {
@@ -209,17 +218,17 @@ mod tests {
 
     #[test]
     fn tells_runs_and_dots() {
-        if !is_there() {
+        let Some(wide) = Wide::of_this_processor() else {
             eprintln!("skipped: this processor has no AVX-512 VBMI");
             return;
-        }
+        };
         let all = text(40_000);
         let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
         let is_small = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         for length in [0, 1, 19, 20, 21, 63, 64, 65, 128, 2047, 2048, 2049, 2112, 5000, 40_000] {
             let text = &all[..length];
             let (mut starts, mut dots) = (Vec::new(), Vec::new());
-            runs(text, |at| starts.push(at), |at| dots.push(at));
+            runs(wide, text, |at| starts.push(at), |at| dots.push(at));
             let expected: Vec<usize> = (0..length)
                 .filter(|at| *at == 0 || !is_base64(&text[at - 1]))
                 .filter(|at| text[*at..].iter().take_while(|byte| is_base64(byte)).count() >= 20)
@@ -238,13 +247,13 @@ mod tests {
 
     #[test]
     fn tells_where_grams_may_be() {
-        if !is_there() {
+        let Some(wide) = Wide::of_this_processor() else {
             eprintln!("skipped: this processor has no AVX-512 VBMI");
             return;
-        }
+        };
         let grams =
             [*b"abc", *b"n0-", *b"k  ", *b"://", *b"w.x"].map(|[a, b, c]| u32::from_le_bytes([a, b, c, 0]) | 0x20_2020);
-        let known = Grams::new(grams.to_vec());
+        let known = Grams::new(grams.to_vec(), wide);
         let all = text(10_000);
         for length in [0, 65, 66, 67, 130, 2114, 10_000] {
             let text = &all[..length];

@@ -30,10 +30,15 @@ impl Places {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sampler {
     Portable,
-    /// Eight grams at once; of the processors that can.
+    /// Eight grams at once.
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512(Avx512),
 }
+
+/// That this processor can: there is none unless it was asked.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx512(());
 
 impl Sampler {
     /// The fastest that this processor has.
@@ -46,7 +51,7 @@ impl Sampler {
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("popcnt")
         {
-            return Sampler::Avx512;
+            return Sampler::Avx512(Avx512(()));
         }
         Sampler::Portable
     }
@@ -66,9 +71,9 @@ impl Sampler {
         let to = to.min(from + GRAMS * STRIDE);
         let at = match self {
             Sampler::Portable => from,
-            // SAFETY: it is chosen only where the processor has what the function is compiled for.
+            // SAFETY: there is an `Avx512`, so this processor can.
             #[cfg(target_arch = "x86_64")]
-            Sampler::Avx512 => unsafe { avx512::<WINDOW, STRIDE>(bitmap, text, from, to, places) },
+            Sampler::Avx512(_) => unsafe { avx512::<WINDOW, STRIDE>(bitmap, text, from, to, places) },
         };
         portable::<WINDOW, STRIDE>(bitmap, text, at, to, places)
     }
@@ -137,10 +142,7 @@ fn avx512<const WINDOW: usize, const STRIDE: usize>(
 ) -> usize {
     use std::arch::x86_64::*;
 
-    const {
-        assert!(STRIDE <= 8, "eight grams have to be in 64 bytes");
-        assert!(BITMAP_BITS > 6);
-    }
+    const { assert!(STRIDE <= 8, "eight grams have to be in 64 bytes") };
     let one = _mm512_set1_epi64(1);
     let low = _mm512_set1_epi64(63);
     let fold = _mm512_set1_epi64(FOLD as i64);
