@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use corpus::{Corpus, ORDINARY, median, seconds, write};
+use corpus::{Corpus, ORDINARY, median, seconds, write, write_different};
 use criterion::{Criterion, Throughput};
 use k8sdoctor::engine::{CardSet, Language, run};
 use k8sdoctor::logs::{LogInput, ScanOptions, Scanner};
@@ -142,9 +142,11 @@ fn main() {
     println!("{} of {ORDINARY} ordinary lines match nothing, {} messages", corpus.kinds.len(), corpus.messages.len());
     let rare = directory.join("rare.log");
     let dense = directory.join("dense.log");
+    let different = directory.join("different.log");
     write(&rare, megabytes << 20, 10_000, &corpus);
     write(&dense, megabytes << 20, 100, &corpus);
-    compare(&scanner, &list, &rare, &dense, rounds.max(1));
+    write_different(&different, megabytes << 20, 100, &corpus);
+    compare(&scanner, &list, &Logs { rare: &rare, dense: &dense, different: &different }, rounds.max(1));
     if std::env::var_os("K8SDOCTOR_BENCH_CRITERION").is_some() {
         each(&scanner, &rare, &dense, megabytes << 20);
     }
@@ -170,8 +172,14 @@ fn scan_text(scanner: &Scanner, text: &[u8]) -> u64 {
     scanner.scan(vec![input], &options).hits.iter().map(|hit| hit.count).sum()
 }
 
+struct Logs<'p> {
+    rare: &'p Path,
+    dense: &'p Path,
+    different: &'p Path,
+}
+
 /// The table: each method in turn in each round.
-fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path, rounds: u64) {
+fn compare(scanner: &Scanner, list: &Path, &Logs { rare, dense, different }: &Logs<'_>, rounds: u64) {
     let zst = compress(rare, "zst", |from, to| zstd::stream::copy_encode(from, to, 3).expect("zstd"));
     let gz = compress(rare, "gz", |from, to| {
         let mut encoder = flate2::write::GzEncoder::new(to, flate2::Compression::new(6));
@@ -180,7 +188,7 @@ fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path, rounds: u6
     });
     type Method<'a> = (&'a str, u64, Box<dyn Fn() -> Option<u64> + 'a>);
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |known| known.len());
-    let (of_rare, of_dense) = (size(rare), size(dense));
+    let (of_rare, of_dense, of_different) = (size(rare), size(dense), size(different));
     let (some_rare, some_dense) = (beginning(rare), beginning(dense));
     let (of_some_rare, of_some_dense) = (size(&some_rare), size(&some_dense));
     let traps = traps();
@@ -192,6 +200,8 @@ fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path, rounds: u6
         ("rg -c -f dense, 1 thread", of_some_dense, Box::new(|| ripgrep(list, &some_dense))),
         ("scan dense, 1 thread", of_dense, Box::new(|| Some(scan(scanner, dense, 1)))),
         ("scan dense, 2 threads", of_dense, Box::new(|| Some(scan(scanner, dense, 2)))),
+        ("scan dense and different, 1 thread", of_different, Box::new(|| Some(scan(scanner, different, 1)))),
+        ("scan dense and different, 2 threads", of_different, Box::new(|| Some(scan(scanner, different, 2)))),
         ("unpack zst", of_rare, Box::new(|| Some(unpack(&zst)))),
         ("scan zst, 2 threads", of_rare, Box::new(|| Some(scan(scanner, &zst, 2)))),
         ("unpack gz", of_rare, Box::new(|| Some(unpack(&gz)))),
@@ -236,5 +246,6 @@ fn compare(scanner: &Scanner, list: &Path, rare: &Path, dense: &Path, rounds: u6
         format!("{:.2} ({:.2} of the processor)", rates[a].0 / rates[b].0, rates[a].1 / rates[b].1)
     };
     println!("dense to rare: 1 thread {}, 2 threads {}", ratio(5, 2), ratio(6, 3));
-    println!("to unpacking alone: zst {}, gz {}", ratio(8, 7), ratio(10, 9));
+    println!("dense and different to rare: 1 thread {}, 2 threads {}", ratio(7, 2), ratio(8, 3));
+    println!("to unpacking alone: zst {}, gz {}", ratio(10, 9), ratio(12, 11));
 }

@@ -93,8 +93,18 @@ fn ordinary(random: &mut Random, line: &mut String, kind: usize, second: usize) 
     };
 }
 
-/// A log of about `size` bytes of which every `every`-th line is a message.
+/// A log of about `size` bytes of which every `every`-th line is a message, with the time that it is then.
 pub fn write(path: &Path, size: u64, every: usize, corpus: &Corpus) {
+    fill(path, size, every, corpus, false);
+}
+
+/// The same, with a number at the end of each message by which no two are the same.
+pub fn write_different(path: &Path, size: u64, every: usize, corpus: &Corpus) {
+    fill(path, size, every, corpus, true);
+}
+
+fn fill(path: &Path, size: u64, every: usize, corpus: &Corpus, is_different: bool) {
+    let clock = regex::Regex::new(r"\b\d\d:\d\d:\d\d").expect("a regex");
     let mut file = std::io::BufWriter::with_capacity(1 << 20, File::create(path).expect("the corpus"));
     let mut random = Random(every as u64);
     let (mut written, mut number) = (0u64, 0usize);
@@ -106,7 +116,13 @@ pub fn write(path: &Path, size: u64, every: usize, corpus: &Corpus) {
         number += 1;
         if number % every == 0 {
             line.clear();
-            line.push_str(&corpus.messages[random.below(corpus.messages.len())]);
+            let second = number / 200;
+            let time = format!("{:02}:{:02}:{:02}", second / 3600 % 24, second / 60 % 60, second % 60);
+            let message = &corpus.messages[random.below(corpus.messages.len())];
+            line.push_str(&clock.replace_all(message, time.as_str()));
+            if is_different {
+                let _ = write!(line, " {number}");
+            }
         }
         line.push('\n');
         file.write_all(line.as_bytes()).expect("the corpus");

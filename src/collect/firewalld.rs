@@ -140,17 +140,7 @@ fn read(files: &Files) -> Fact<Firewalld> {
 }
 
 fn chain(name: &str, origin: Origin) -> Chain {
-    Chain {
-        backend: Backend::Nft,
-        family: "inet".to_owned(),
-        table: "firewalld".to_owned(),
-        name: name.to_owned(),
-        hook: None,
-        drops: false,
-        rules: Vec::new(),
-        rule_count: 0,
-        origin,
-    }
+    Chain::new(Backend::Nft, "inet", "firewalld", name, origin)
 }
 
 /// A zone's entries, and what becomes of the rest.

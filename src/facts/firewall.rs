@@ -84,6 +84,21 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// One without rules, to which others jump.
+    pub fn new(backend: Backend, family: &str, table: &str, name: &str, origin: Origin) -> Chain {
+        Chain {
+            backend,
+            family: family.to_owned(),
+            table: table.to_owned(),
+            name: name.to_owned(),
+            hook: None,
+            drops: false,
+            rules: Vec::new(),
+            rule_count: 0,
+            origin,
+        }
+    }
+
     /// Whether its table decides what comes through, and does not rewrite.
     pub fn filters(table: &str) -> bool {
         !matches!(table, "mangle" | "raw" | "nat" | "security")

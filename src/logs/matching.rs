@@ -1,6 +1,7 @@
 //! What a thread does with a block: candidates, their lines, the regexes, and the line's head.
 
 mod around;
+mod repeats;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use regex_automata::{Anchored, Input};
 
 use around::{Bounds, Head, beginning, bounds, is_cri, known_name, read_head, time_before};
+use repeats::{New, Repeat, Repeats};
 
 use super::aggregate::{Captures, Program};
 use super::feed::{Block, REACH};
@@ -63,6 +65,20 @@ struct Current {
     is_cri: bool,
     /// What was seen of the line, and that with its escapes taken away, once and twice.
     escapes: Option<(usize, usize, Vec<Vec<u8>>)>,
+    known: Known,
+}
+
+/// Whether the line was seen before.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    /// Not looked up yet.
+    Unasked,
+    /// It was, and its matches are told.
+    Told,
+    /// It was not; its matches are those from this one on.
+    New(New, usize),
+    /// Not known, or not the same each time.
+    No,
 }
 
 /// Up to which place a matcher is done with a line.
@@ -74,10 +90,12 @@ struct Tried {
     next: usize,
     /// How often its gate said no.
     gates: u8,
+    /// All of the line was searched with its escapes taken away.
+    unescaped: bool,
 }
 
 impl Tried {
-    const NOTHING: Tried = Tried { line: u64::MAX, next: 0, gates: 0 };
+    const NOTHING: Tried = Tried { line: u64::MAX, next: 0, gates: 0, unescaped: false };
 }
 
 pub(crate) struct Worker<'s> {
@@ -92,6 +110,7 @@ pub(crate) struct Worker<'s> {
     names: HashMap<Vec<u8>, Program>,
     /// By matcher: what it captured, by the text that matched.
     captures: Vec<HashMap<Box<[u8]>, Captures>>,
+    repeats: Repeats,
 }
 
 impl<'s> Worker<'s> {
@@ -104,6 +123,7 @@ impl<'s> Worker<'s> {
             shared_gates: (0..scanner.users.len()).map(|_| None).collect(),
             names: HashMap::new(),
             captures: vec![HashMap::new(); scanner.matchers.len()],
+            repeats: Repeats::new(),
         }
     }
 
@@ -117,18 +137,31 @@ impl<'s> Worker<'s> {
         let text = &bytes[..block.end];
         let hint: Program = attribution.map(|attribution| attribution.program.as_str().into());
         let is_certain = attribution.is_some_and(|attribution| attribution.certain);
+        self.repeats.begin(&hint, is_certain);
         let mut line: Option<Current> = None;
         let (mut counted, mut lines) = (block.start, 0u64);
+        let mut count = |to: usize, lines: &mut u64| {
+            if counted < to {
+                *lines += memchr::memchr_iter(b'\n', &bytes[counted..to]).count() as u64;
+                counted = to;
+            }
+        };
         let mut refused = 0;
         for candidate in &candidates {
             let at = candidate.start as usize;
             if !line.as_ref().is_some_and(|line| (line.bounds.from..line.bounds.to).contains(&at)) {
+                if let Some(Current { known: Known::New(new, from), .. }) = line {
+                    self.repeats.remember(new, &found.events[from..]);
+                }
                 let bounds = bounds(text, block, at);
                 let is_cri = is_cri(beginning(text, block, bounds));
-                line = Some(Current { bounds, head: None, is_cri, escapes: None });
+                line = Some(Current { bounds, head: None, is_cri, escapes: None, known: Known::Unasked });
                 refused = 0;
             }
-            let Some(Current { bounds, head, is_cri, escapes }) = &mut line else { continue };
+            let Some(Current { bounds, head, is_cri, escapes, known }) = &mut line else { continue };
+            if matches!(known, Known::Told) {
+                continue;
+            }
             let length = self.scanner.prefilter.literal(candidate.literal).len();
             let exact = self.scanner.prefilter.exact(candidate.literal);
             let is_whole = bounds.to - bounds.from <= 2 * REACH;
@@ -144,6 +177,34 @@ impl<'s> Worker<'s> {
                 let place = Place { at: place, before, literal: candidate.literal, exact };
                 if refused < SHARED_GATES && gate.tell(memory, window, place) == Told::No {
                     refused += 1;
+                    continue;
+                }
+            }
+            if matches!(known, Known::Unasked) {
+                let is_line = !bounds.is_piece && block.start + window_from == bounds.from;
+                let seen = match &window {
+                    std::borrow::Cow::Borrowed(window) if is_line => self.repeats.look_up(window),
+                    _ => Err(None),
+                };
+                *known = match seen {
+                    Ok(matches) => {
+                        if !matches.is_empty() {
+                            count(bounds.from, &mut lines);
+                            let head = head.get_or_insert_with(|| read_head(&mut self.names, text, block, *bounds));
+                            let event = event(text, block, *bounds, head, &hint, lines);
+                            found.events.extend(matches.iter().map(|Repeat { matcher, captures, matter }| Event {
+                                matcher: *matcher,
+                                captures: captures.clone(),
+                                text: (&*window).into(),
+                                matter: matter.clone(),
+                                ..event.clone()
+                            }));
+                        }
+                        Known::Told
+                    }
+                    Err(new) => new.map_or(Known::No, |new| Known::New(new, found.events.len())),
+                };
+                if matches!(known, Known::Told) {
                     continue;
                 }
             }
@@ -198,7 +259,8 @@ impl<'s> Worker<'s> {
                     input = input.anchored(Anchored::Yes);
                 }
                 let mut captures = if told == Told::Perhaps { capture(remembered, regex, input) } else { None };
-                if captures.is_none() {
+                if captures.is_none() && !tried.unescaped && regex.has_all(&window) {
+                    tried.unescaped = is_whole;
                     let seen = (window_from, window_from + window.len());
                     let plain = match escapes {
                         Some((from, to, plain)) if (*from, *to) == seen => plain,
@@ -208,33 +270,23 @@ impl<'s> Worker<'s> {
                 }
                 let Some(captures) = captures else { continue };
                 tried.next = usize::MAX;
-                if counted < bounds.from {
-                    lines += memchr::memchr_iter(b'\n', &bytes[counted..bounds.from]).count() as u64;
-                    counted = bounds.from;
-                }
+                count(bounds.from, &mut lines);
                 let here = match (&window, place) {
                     (std::borrow::Cow::Borrowed(_), Some(place)) => Some(place),
                     _ => exact.and_then(|exact| memchr::memmem::find(&window, exact)),
                 };
                 let (quoted, matter) = quote(&window, here, length);
-                found.events.push(Event {
-                    matcher,
-                    line_start: bounds.start,
-                    line: lines,
-                    time: head.time.or_else(|| time_before(text, block.start, bounds.from, &block.clock)),
-                    program: head.own.clone().or_else(|| hint.clone()),
-                    captures,
-                    text: quoted,
-                    matter,
-                });
+                let event = event(text, block, *bounds, head, &hint, lines);
+                found.events.push(Event { matcher, captures, text: quoted, matter, ..event });
             }
+        }
+        if let Some(Current { known: Known::New(new, from), .. }) = line {
+            self.repeats.remember(new, &found.events[from..]);
         }
         // The next block may be another log's.
         self.tried.fill(Tried::NOTHING);
         self.candidates = candidates;
-        if counted < block.count_to {
-            lines += memchr::memchr_iter(b'\n', &bytes[counted..block.count_to]).count() as u64;
-        }
+        count(block.count_to, &mut lines);
         if block.is_last && block.end > block.start && bytes.get(block.end - 1) != Some(&b'\n') {
             lines += 1;
         }
@@ -267,6 +319,20 @@ impl<'s> Worker<'s> {
             }
             end = from;
         }
+    }
+}
+
+/// What all matches of a line have in common.
+fn event(text: &[u8], block: &Block, bounds: Bounds, head: &Head, hint: &Program, lines: u64) -> Event {
+    Event {
+        matcher: u32::MAX,
+        line_start: bounds.start,
+        line: lines,
+        time: head.time.or_else(|| time_before(text, block.start, bounds.from, &block.clock)),
+        program: head.own.clone().or_else(|| hint.clone()),
+        captures: Captures::default(),
+        text: Box::default(),
+        matter: 0..0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `iptables -L -n -v`, as sosreport and tickets have it.
 
-use super::{At, FirewallError, RULES, add, hook_of, is_masquerade, lines, nets, new_chain, ports, states, target_of};
+use super::{At, FirewallError, RULES, add, hook_of, is_masquerade, lines, nets, ports, states, target_of};
 use crate::facts::firewall::{Backend, Chain, Firewall, Match, Target};
 
 /// The chains of one table.
@@ -11,7 +11,7 @@ pub fn parse(text: &str, table: &str, family: &str, at: At<'_>) -> Result<Firewa
         let origin = || at(span);
         if let Some(rest) = line.strip_prefix("Chain ") {
             let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-            let mut chain = new_chain(Backend::Unsaid, family, table, name, origin());
+            let mut chain = Chain::new(Backend::Unsaid, family, table, name, origin());
             chain.hook = hook_of(table, name).filter(|_| rest.contains("policy "));
             chain.drops = rest.contains("(policy DROP");
             firewall.chains.push(chain);

@@ -13,7 +13,7 @@ pub use saved::parse as saved;
 
 use ipnet::IpNet;
 
-use crate::facts::firewall::{Backend, Chain, Firewall, Hook, Match, Rule, Target};
+use crate::facts::firewall::{Chain, Firewall, Hook, Match, Rule, Target};
 use crate::origin::{Origin, Span};
 
 /// Rules beyond this are too many to be judged.
@@ -75,20 +75,6 @@ fn hook_of(table: &str, chain: &str) -> Option<Hook> {
         (_, "FORWARD") => Some(Hook::Forward),
         (_, "OUTPUT" | "PREROUTING" | "POSTROUTING") => Some(Hook::Other),
         _ => None,
-    }
-}
-
-fn new_chain(backend: Backend, family: &str, table: &str, name: &str, origin: Origin) -> Chain {
-    Chain {
-        backend,
-        family: family.to_owned(),
-        table: table.to_owned(),
-        name: name.to_owned(),
-        hook: None,
-        drops: false,
-        rules: Vec::new(),
-        rule_count: 0,
-        origin,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `nft list ruleset`, as text.
 
-use super::{At, FirewallError, RULES, add, is_masquerade, lines, nets, new_chain, ports, states};
-use crate::facts::firewall::{Backend, Firewall, Hook, Match, Target};
+use super::{At, FirewallError, RULES, add, is_masquerade, lines, nets, ports, states};
+use crate::facts::firewall::{Backend, Chain, Firewall, Hook, Match, Target};
 
 /// The tables with their chains; sets, maps and flow tables are passed over.
 pub fn parse(text: &str, at: At<'_>) -> Result<Firewall, FirewallError> {
@@ -41,7 +41,7 @@ pub fn parse(text: &str, at: At<'_>) -> Result<Firewall, FirewallError> {
                 table = None;
             } else if let Some(name) = line.strip_prefix("chain ").and_then(|rest| rest.split(' ').next()) {
                 let origin = at(span);
-                firewall.chains.push(new_chain(Backend::Nft, family, table_name, name, origin));
+                firewall.chains.push(Chain::new(Backend::Nft, family, table_name, name, origin));
                 in_chain = !line.contains('}');
             } else if line.contains('{') && !line.contains('}') {
                 other = 1;

@@ -1,6 +1,6 @@
 //! `iptables-save`, `ip6tables-save` and the files that they are kept in.
 
-use super::{At, FirewallError, RULES, add, hook_of, is_masquerade, lines, nets, new_chain, ports, states, target_of};
+use super::{At, FirewallError, RULES, add, hook_of, is_masquerade, lines, nets, ports, states, target_of};
 use crate::facts::firewall::{Backend, Chain, Firewall, Match, Target};
 
 /// The tables; IPv6 when an address in it or its first line says so.
@@ -30,7 +30,7 @@ pub fn parse(text: &str, at: At<'_>) -> Result<Firewall, FirewallError> {
         } else if let (Some(table), Some(rest)) = (&table, line.strip_prefix(':')) {
             let mut words = rest.split_ascii_whitespace();
             let (Some(name), policy) = (words.next(), words.next()) else { continue };
-            let mut chain = new_chain(backend, family, table, name, origin());
+            let mut chain = Chain::new(backend, family, table, name, origin());
             chain.hook = hook_of(table, name).filter(|_| policy != Some("-"));
             chain.drops = policy == Some("DROP");
             firewall.chains.push(chain);
