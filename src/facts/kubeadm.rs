@@ -1,6 +1,8 @@
 //! What kubeadm is about to do by the configuration that the user gave with a host that is no node yet.
 
+use crate::facts::Host;
 use crate::facts::kubernetes::{ConfigDocument, Kubernetes};
+use crate::facts::system::Process;
 use crate::origin::Sourced;
 
 /// Where kubeadm takes images from unless `imageRepository` says otherwise, since 1.25.
@@ -30,6 +32,20 @@ impl Kubernetes {
             kubelet: of_kind("KubeletConfiguration"),
         };
         (plan.init.is_some() || plan.cluster.is_some() || plan.join.is_some()).then_some(plan)
+    }
+}
+
+impl Host {
+    /// Whether a `kubeadm init`, `join`, `reset` or `upgrade` is just running, and not all of its files are there.
+    pub fn is_kubeadm_at_work(&self) -> bool {
+        let is_it = |process: &Process| match &process.argv[..] {
+            [program, rest @ ..] => {
+                let is_kubeadm = program.rsplit('/').next() == Some("kubeadm");
+                is_kubeadm && rest.iter().any(|word| matches!(word.as_str(), "init" | "join" | "reset" | "upgrade"))
+            }
+            [] => false,
+        };
+        self.system.processes.as_ref().is_ok_and(|processes| processes.iter().any(is_it))
     }
 }
 

@@ -2,20 +2,22 @@
 
 mod around;
 mod repeats;
+mod sight;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use regex_automata::{Anchored, Input};
 
-use around::{Bounds, Head, beginning, bounds, is_cri, known_name, read_head, time_before};
-use repeats::{New, Repeat, Repeats};
+use around::{Bounds, Head, known_name, read_head, time_before};
+use repeats::{Repeat, Repeats};
+use sight::{Current, Known, Sight, Within, quote, unescaped};
 
 use super::aggregate::{Captures, Program};
 use super::feed::{Block, REACH};
-use super::format::{cri, json, status};
-use super::gate::{Memory, Place, Told};
+use super::gate::{Memory, Told};
 use super::job::Found;
 use super::line;
 use super::pattern::Matcher;
@@ -24,8 +26,6 @@ use super::program::Attribution;
 use super::scan::{Role, Scanner};
 use super::time::Stamp;
 
-/// Kept of a line that matched.
-const TEXT: usize = 2000;
 /// Kept of a captured value.
 const VALUE: usize = 256;
 /// Captured values that are remembered for each matcher and thread, and the longest match for which they are.
@@ -34,8 +34,6 @@ const REMEMBERED_LENGTH: usize = 512;
 /// Lines at the end of a block that tell programs' last times.
 const TAIL_LINES: usize = 16;
 const LAST_TAIL_LINES: usize = 4000;
-/// JSON within JSON is as deep as escapes go.
-const ESCAPE_DEPTH: usize = 2;
 /// A line that says no so often at a gate is given to the pattern, once.
 const GATES: u8 = 16;
 /// After so many of a line gates that several patterns share are left out.
@@ -57,28 +55,20 @@ pub(crate) struct Event {
     pub matter: Range<usize>,
 }
 
-/// The line that candidates are in, and what was found out about it so far.
-struct Current {
-    bounds: Bounds,
-    head: Option<Head>,
-    /// A part of a container's message, or the end of one.
-    is_cri: bool,
-    /// What was seen of the line, and that with its escapes taken away, once and twice.
-    escapes: Option<(usize, usize, Vec<Vec<u8>>)>,
-    known: Known,
+/// Newlines of a block, counted as far as was asked for.
+struct Newlines {
+    to: usize,
+    count: u64,
 }
 
-/// Whether the line was seen before.
-#[derive(Debug, Clone, Copy)]
-enum Known {
-    /// Not looked up yet.
-    Unasked,
-    /// It was, and its matches are told.
-    Told,
-    /// It was not; its matches are those from this one on.
-    New(New, usize),
-    /// Not known, or not the same each time.
-    No,
+impl Newlines {
+    fn before(&mut self, bytes: &[u8], to: usize) -> u64 {
+        if self.to < to {
+            self.count += memchr::memchr_iter(b'\n', &bytes[self.to..to]).count() as u64;
+            self.to = to;
+        }
+        self.count
+    }
 }
 
 /// Up to which place a matcher is done with a line.
@@ -134,165 +124,190 @@ impl<'s> Worker<'s> {
         let mut candidates = std::mem::take(&mut self.candidates);
         self.scanner.prefilter.find(bytes, block.search_from, block.search_to, &mut candidates);
 
-        let text = &bytes[..block.end];
         let hint: Program = attribution.map(|attribution| attribution.program.as_str().into());
         let is_certain = attribution.is_some_and(|attribution| attribution.certain);
         self.repeats.begin(&hint, is_certain);
+        let within = Within { bytes, text: &bytes[..block.end], block, hint: &hint, is_certain };
+        let mut newlines = Newlines { to: block.start, count: 0 };
         let mut line: Option<Current> = None;
-        let (mut counted, mut lines) = (block.start, 0u64);
-        let mut count = |to: usize, lines: &mut u64| {
-            if counted < to {
-                *lines += memchr::memchr_iter(b'\n', &bytes[counted..to]).count() as u64;
-                counted = to;
-            }
-        };
-        let mut refused = 0;
         for candidate in &candidates {
             let at = candidate.start as usize;
-            if !line.as_ref().is_some_and(|line| (line.bounds.from..line.bounds.to).contains(&at)) {
-                if let Some(Current { known: Known::New(new, from), .. }) = line {
-                    self.repeats.remember(new, &found.events[from..]);
+            let line = match &mut line {
+                Some(line) if line.has(at) => line,
+                line => {
+                    self.end(line.as_ref(), &found);
+                    line.insert(Current::at(at, within))
                 }
-                let bounds = bounds(text, block, at);
-                let is_cri = is_cri(beginning(text, block, bounds));
-                line = Some(Current { bounds, head: None, is_cri, escapes: None, known: Known::Unasked });
-                refused = 0;
-            }
-            let Some(Current { bounds, head, is_cri, escapes, known }) = &mut line else { continue };
-            if matches!(known, Known::Told) {
-                continue;
-            }
-            let length = self.scanner.prefilter.literal(candidate.literal).len();
-            let exact = self.scanner.prefilter.exact(candidate.literal);
-            let is_whole = bounds.to - bounds.from <= 2 * REACH;
-            let (window, window_from) =
-                window(&text[block.start..], bounds.moved(block.start), at - block.start, length, *is_cri);
-            let place = (at - block.start).checked_sub(window_from);
-            let Some(users) = self.scanner.users.get(candidate.literal as usize) else { continue };
-            if let (std::borrow::Cow::Borrowed(window), Some(place), Some((gate, before))) =
-                (&window, place, users.shared_gate(&self.scanner.matchers))
-            {
-                let memory =
-                    self.shared_gates[candidate.literal as usize].get_or_insert_with(|| Box::new(gate.memory()));
-                let place = Place { at: place, before, literal: candidate.literal, exact };
-                if refused < SHARED_GATES && gate.tell(memory, window, place) == Told::No {
-                    refused += 1;
-                    continue;
-                }
-            }
-            if matches!(known, Known::Unasked) {
-                let is_line = !bounds.is_piece && block.start + window_from == bounds.from;
-                let seen = match &window {
-                    std::borrow::Cow::Borrowed(window) if is_line => self.repeats.look_up(window),
-                    _ => Err(None),
-                };
-                *known = match seen {
-                    Ok(matches) => {
-                        if !matches.is_empty() {
-                            count(bounds.from, &mut lines);
-                            let head = head.get_or_insert_with(|| read_head(&mut self.names, text, block, *bounds));
-                            let event = event(text, block, *bounds, head, &hint, lines);
-                            found.events.extend(matches.iter().map(|Repeat { matcher, captures, matter }| Event {
-                                matcher: *matcher,
-                                captures: captures.clone(),
-                                text: (&*window).into(),
-                                matter: matter.clone(),
-                                ..event.clone()
-                            }));
-                        }
-                        Known::Told
-                    }
-                    Err(new) => new.map_or(Known::No, |new| Known::New(new, found.events.len())),
-                };
-                if matches!(known, Known::Told) {
-                    continue;
-                }
-            }
-            for &(matcher, before) in &users.matchers {
-                let (Some((regex, role)), Some(tried)) =
-                    (self.scanner.matchers.get(matcher as usize), self.tried.get_mut(matcher as usize))
-                else {
-                    continue;
-                };
-                if tried.line != bounds.start {
-                    *tried = Tried { line: bounds.start, ..Tried::NOTHING };
-                }
-                if at < tried.next {
-                    continue;
-                }
-                let told = match (&window, place, before, regex.gate()) {
-                    // A joined line has other places.
-                    (std::borrow::Cow::Borrowed(window), Some(place), Some(before), Some(gate))
-                        if tried.gates < GATES =>
-                    {
-                        let memory = self.gates[matcher as usize].get_or_insert_with(|| Box::new(gate.memory()));
-                        let place = Place { at: place, before: before.into(), literal: candidate.literal, exact };
-                        gate.tell(memory, window, place)
-                    }
-                    _ => Told::Perhaps,
-                };
-                if told == Told::No {
-                    tried.gates += 1;
-                    continue;
-                }
-                // A match that has its literal here begins here, or at any place of the line.
-                let start = match (&window, place) {
-                    (std::borrow::Cow::Borrowed(_), Some(place)) => regex.beginning(place),
-                    _ => None,
-                };
-                let is_anchored = start.is_some() && tried.gates < GATES;
-                if is_anchored {
-                    tried.next = at + 1;
-                    tried.gates += 1;
-                } else {
-                    tried.next = if is_whole { usize::MAX } else { at + REACH / 2 };
-                    tried.gates = 0;
-                }
-                let head = head.get_or_insert_with(|| read_head(&mut self.names, text, block, *bounds));
-                if !is_for(self.scanner, role, head, is_certain.then_some(&hint)) {
-                    continue;
-                }
-                let remembered = &mut self.captures[matcher as usize];
-                // The line's matches before this place were tried before.
-                let mut input = Input::new(&*window).range(start.unwrap_or(0)..);
-                if is_anchored {
-                    input = input.anchored(Anchored::Yes);
-                }
-                let mut captures = if told == Told::Perhaps { capture(remembered, regex, input) } else { None };
-                if captures.is_none() && !tried.unescaped && regex.has_all(&window) {
-                    tried.unescaped = is_whole;
-                    let seen = (window_from, window_from + window.len());
-                    let plain = match escapes {
-                        Some((from, to, plain)) if (*from, *to) == seen => plain,
-                        _ => &mut escapes.insert((seen.0, seen.1, unescaped(&window))).2,
-                    };
-                    captures = plain.iter().find_map(|plain| capture(remembered, regex, Input::new(plain)));
-                }
-                let Some(captures) = captures else { continue };
-                tried.next = usize::MAX;
-                count(bounds.from, &mut lines);
-                let here = match (&window, place) {
-                    (std::borrow::Cow::Borrowed(_), Some(place)) => Some(place),
-                    _ => exact.and_then(|exact| memchr::memmem::find(&window, exact)),
-                };
-                let (quoted, matter) = quote(&window, here, length);
-                let event = event(text, block, *bounds, head, &hint, lines);
-                found.events.push(Event { matcher, captures, text: quoted, matter, ..event });
+            };
+            if !matches!(line.known, Known::Told) {
+                self.look_at(candidate, line, within, &mut newlines, &mut found.events);
             }
         }
-        if let Some(Current { known: Known::New(new, from), .. }) = line {
-            self.repeats.remember(new, &found.events[from..]);
-        }
+        self.end(line.as_ref(), &found);
         // The next block may be another log's.
         self.tried.fill(Tried::NOTHING);
         self.candidates = candidates;
-        count(block.count_to, &mut lines);
+        found.lines = newlines.before(bytes, block.count_to);
         if block.is_last && block.end > block.start && bytes.get(block.end - 1) != Some(&b'\n') {
-            lines += 1;
+            found.lines += 1;
         }
-        found.lines = lines;
-        self.tail(text, block, hint.as_ref(), &mut found);
+        self.tail(within.text, block, hint.as_ref(), &mut found);
         found
+    }
+
+    /// Remembers a line's matches for when it comes again.
+    fn end(&mut self, line: Option<&Current>, found: &Found) {
+        if let Some(Current { known: Known::New(new, from), .. }) = line {
+            self.repeats.remember(*new, &found.events[*from..]);
+        }
+    }
+
+    /// What matches a line with a literal at its place.
+    fn look_at(
+        &mut self,
+        candidate: &Candidate,
+        line: &mut Current,
+        within: Within<'_>,
+        newlines: &mut Newlines,
+        events: &mut Vec<Event>,
+    ) {
+        let scanner = self.scanner;
+        let Some(users) = scanner.users.get(candidate.literal as usize) else { return };
+        let sight = Sight::of(candidate, line, within, scanner);
+        if line.refused < SHARED_GATES
+            && let Some((gate, before)) = users.shared_gate(&scanner.matchers)
+            && sight.tell(gate, &mut self.shared_gates[candidate.literal as usize], before) == Told::No
+        {
+            line.refused += 1;
+            return;
+        }
+        if matches!(line.known, Known::Unasked) {
+            self.look_up(&sight, line, within, newlines, events);
+            if matches!(line.known, Known::Told) {
+                return;
+            }
+        }
+        for &(matcher, before) in &users.matchers {
+            let Some(captures) = self.matched(matcher, before, &sight, line, within) else { continue };
+            let here = sight.place.or_else(|| memchr::memmem::find(&sight.window, sight.exact?));
+            let (text, matter) = quote(&sight.window, here, sight.length);
+            let event = self.event(line, within, newlines);
+            events.push(Event { matcher, captures, text, matter, ..event });
+        }
+    }
+
+    /// Tells the matches of a line that was seen before.
+    fn look_up(
+        &mut self,
+        sight: &Sight<'_>,
+        line: &mut Current,
+        within: Within<'_>,
+        newlines: &mut Newlines,
+        events: &mut Vec<Event>,
+    ) {
+        let is_line = !line.bounds.is_piece && within.block.start + sight.from == line.bounds.from;
+        let seen = match &sight.window {
+            Cow::Borrowed(window) if is_line => self.repeats.look_up(window),
+            _ => Err(None),
+        };
+        line.known = match seen {
+            Ok(matches) => {
+                let matches = matches.to_vec();
+                if !matches.is_empty() {
+                    let event = self.event(line, within, newlines);
+                    events.extend(matches.into_iter().map(|Repeat { matcher, captures, matter }| Event {
+                        matcher,
+                        captures,
+                        text: (&*sight.window).into(),
+                        matter,
+                        ..event.clone()
+                    }));
+                }
+                Known::Told
+            }
+            Err(new) => new.map_or(Known::No, |new| Known::New(new, events.len())),
+        };
+    }
+
+    /// What a matcher captures of a line, when it matches.
+    fn matched(
+        &mut self,
+        matcher: u32,
+        before: Option<u16>,
+        sight: &Sight<'_>,
+        line: &mut Current,
+        within: Within<'_>,
+    ) -> Option<Captures> {
+        let index = matcher as usize;
+        let (regex, role) = self.scanner.matchers.get(index)?;
+        let tried = self.tried.get_mut(index)?;
+        if tried.line != line.bounds.start {
+            *tried = Tried { line: line.bounds.start, ..Tried::NOTHING };
+        }
+        if sight.at < tried.next {
+            return None;
+        }
+        let told = match (before, regex.gate()) {
+            (Some(before), Some(gate)) if tried.gates < GATES => {
+                sight.tell(gate, &mut self.gates[index], before.into())
+            }
+            _ => Told::Perhaps,
+        };
+        if told == Told::No {
+            tried.gates += 1;
+            return None;
+        }
+        // A match that has its literal here begins here, or at any place of the line.
+        let start = sight.place.and_then(|place| regex.beginning(place));
+        let is_anchored = start.is_some() && tried.gates < GATES;
+        if is_anchored {
+            tried.next = sight.at + 1;
+            tried.gates += 1;
+        } else {
+            tried.next = if line.is_whole() { usize::MAX } else { sight.at + REACH / 2 };
+            tried.gates = 0;
+        }
+        let head = line.head.get_or_insert_with(|| read_head(&mut self.names, within.text, within.block, line.bounds));
+        if !is_for(self.scanner, role, head, within.is_certain.then_some(within.hint)) {
+            return None;
+        }
+        let remembered = &mut self.captures[index];
+        // The line's matches before this place were tried before.
+        let mut input = Input::new(&*sight.window).range(start.unwrap_or(0)..);
+        if is_anchored {
+            input = input.anchored(Anchored::Yes);
+        }
+        let mut captures = if told == Told::Perhaps { capture(remembered, regex, input) } else { None };
+        if captures.is_none() && !tried.unescaped && regex.has_all(&sight.window) {
+            tried.unescaped = line.is_whole();
+            let seen = (sight.from, sight.from + sight.window.len());
+            let plain = match &mut line.escapes {
+                Some((from, to, plain)) if (*from, *to) == seen => plain,
+                escapes => &mut escapes.insert((seen.0, seen.1, unescaped(&sight.window))).2,
+            };
+            captures = plain.iter().find_map(|plain| capture(remembered, regex, Input::new(plain)));
+        }
+        if captures.is_some() {
+            tried.next = usize::MAX;
+        }
+        captures
+    }
+
+    /// What all matches of a line have in common.
+    fn event(&mut self, line: &mut Current, within: Within<'_>, newlines: &mut Newlines) -> Event {
+        let Within { bytes, text, block, hint, .. } = within;
+        let Bounds { from, start, .. } = line.bounds;
+        let head = line.head.get_or_insert_with(|| read_head(&mut self.names, text, block, line.bounds));
+        Event {
+            matcher: u32::MAX,
+            line_start: start,
+            line: newlines.before(bytes, from),
+            time: head.time.or_else(|| time_before(text, block.start, from, &block.clock)),
+            program: head.own.clone().or_else(|| hint.clone()),
+            captures: Captures::default(),
+            text: Box::default(),
+            matter: 0..0,
+        }
     }
 
     /// Last times of the programs at the block's end.
@@ -322,20 +337,6 @@ impl<'s> Worker<'s> {
     }
 }
 
-/// What all matches of a line have in common.
-fn event(text: &[u8], block: &Block, bounds: Bounds, head: &Head, hint: &Program, lines: u64) -> Event {
-    Event {
-        matcher: u32::MAX,
-        line_start: bounds.start,
-        line: lines,
-        time: head.time.or_else(|| time_before(text, block.start, bounds.from, &block.clock)),
-        program: head.own.clone().or_else(|| hint.clone()),
-        captures: Captures::default(),
-        text: Box::default(),
-        matter: 0..0,
-    }
-}
-
 /// Whether a line's program is one that the matcher is for. A line that does not say so is for all, unless it stands in a
 /// container's log.
 fn is_for(scanner: &Scanner, role: &Role, head: &Head, certain: Option<&Program>) -> bool {
@@ -351,52 +352,6 @@ fn is_for(scanner: &Scanner, role: &Role, head: &Head, certain: Option<&Program>
         }
         Role::Start(of) => of.as_ref().is_none_or(|of| of == program),
     }
-}
-
-/// What a regex sees of the line: all of it, or what is around the literal; parts of a CRI line are joined, and a
-/// unit's status with its name. And where that begins.
-fn window(text: &[u8], bounds: Bounds, at: usize, length: usize, is_cri: bool) -> (std::borrow::Cow<'_, [u8]>, usize) {
-    let mut from = bounds.from.max(at.saturating_sub(REACH));
-    let mut to = bounds.to.min(at + length + REACH);
-    let mut parts = 1;
-    if is_cri && !bounds.is_piece {
-        let partial = |from: usize, to: usize| text.get(from..to).is_some_and(|line| line::parse(line).partial);
-        // Forward while lines are parts, backward while the one before is one.
-        let mut end = (bounds.from, bounds.to);
-        while partial(end.0, end.1) && end.1 < text.len() && end.1 - bounds.from < 2 * REACH {
-            let next = end.1 + 1;
-            let stop = memchr::memchr(b'\n', &text[next..]).map_or(text.len(), |stop| next + stop);
-            end = (next, stop);
-            to = stop;
-            parts += 1;
-        }
-        while from > 0 && bounds.to - from < 2 * REACH {
-            let before = memchr::memrchr(b'\n', &text[..from - 1]).map_or(0, |start| start + 1);
-            if !partial(before, from - 1) {
-                break;
-            }
-            from = before;
-            parts += 1;
-        }
-    }
-    if !is_cri
-        && !bounds.is_piece
-        && let Some(status) = status::of_unit(text, bounds.from, bounds.to)
-    {
-        return (status.into(), bounds.from);
-    }
-    let line = text[from..to].strip_suffix(b"\r").unwrap_or(&text[from..to]);
-    (if parts > 1 { cri::join(line).into() } else { line.into() }, from)
-}
-
-/// The line with its escapes taken away, once, twice, as far as it has any.
-fn unescaped(line: &[u8]) -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = Vec::new();
-    for _ in 0..ESCAPE_DEPTH {
-        let Some(plain) = json::unescape(all.last().map_or(line, Vec::as_slice)) else { break };
-        all.push(plain);
-    }
-    all
 }
 
 /// The captured values when the pattern matches what is asked of a line.
@@ -431,24 +386,4 @@ fn capture(remembered: &mut HashMap<Box<[u8]>, Captures>, matcher: &Matcher, inp
         remembered.insert(key.into(), captures.clone());
     }
     Some(captures)
-}
-
-/// A line as it is shown: whole, or what is around the words that mattered; and where those are in it.
-fn quote(line: &[u8], at: Option<usize>, length: usize) -> (Box<[u8]>, Range<usize>) {
-    let matter = at.map_or(0..0, |at| at..at + length);
-    if line.len() <= TEXT {
-        return (line.into(), matter);
-    }
-    let from = matter.start.min(line.len()).saturating_sub(TEXT / 2).min(line.len() - TEXT);
-    let mut text = Vec::with_capacity(TEXT + 8);
-    if from > 0 {
-        text.extend_from_slice("…".as_bytes());
-    }
-    let moved = |place: usize| (place + text.len()).saturating_sub(from);
-    let matter = moved(matter.start)..moved(matter.end);
-    text.extend_from_slice(&line[from..from + TEXT]);
-    if from + TEXT < line.len() {
-        text.extend_from_slice("…".as_bytes());
-    }
-    (text.into(), if at.is_some() { matter } else { 0..0 })
 }

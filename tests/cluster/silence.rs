@@ -17,6 +17,11 @@ use crate::shape::{Cluster, Shape, True, binaries, kubeadm};
 pub const JOINING: &[True] = &[
     True { rule: "lb-backend-missing", why: "the load balancer names masters that have not joined yet" },
     True { rule: "etcd-quorum-fragile", why: "two members, until the third has joined" },
+    True { rule: "flannel-network-config-missing", why: "it is written once etcd is healthy" },
+    True {
+        rule: "pause-image-missing",
+        why: "images are loaded once the runtime runs, and no registry can be reached",
+    },
 ];
 
 /// What is so for the seconds in which something is away because it is started again.

@@ -69,6 +69,10 @@ fn judge_absent(host: &Host, path: &str, verdict: &mut Verdict) {
         let why = "the kubelet runs, and it would not without it: this source was made without it, or it is gone since";
         return verdict.unknown(Unknown::new(path, why));
     }
+    if has_joined && host.is_kubeadm_at_work() {
+        let why = "kubeadm is at work on the host, which writes it late";
+        return verdict.unknown(Unknown::new(path, why).with_remedy("check again when kubeadm has ended"));
+    }
     if let (Some(flag), true) = (flag, has_joined) {
         verdict.fail(
             Draft::new().subject(path).value("file", path).value("reason", "there is no such file").message("file").at(
