@@ -1,6 +1,9 @@
 //! Lines that were seen before, but for the time of day.
 //!
 //! What fails is tried again, and says the same each time: of such a line it is known what matches it.
+//!
+//! Nothing else may differ, not even how long the time is; and what a pattern captured may not be a time. A pattern that is after
+//! certain digits of a time of day would be told as it was the first time: no fault shows in those.
 
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
