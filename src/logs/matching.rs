@@ -191,7 +191,7 @@ impl<'s> Worker<'s> {
             let Some(captures) = self.matched(matcher, before, &sight, line, within) else { continue };
             let here = sight.place.or_else(|| memchr::memmem::find(&sight.window, sight.exact?));
             let (text, matter) = quote(&sight.window, here, sight.length);
-            let event = self.event(line, within, newlines);
+            let event = event(&mut self.names, line, within, newlines);
             events.push(Event { matcher, captures, text, matter, ..event });
         }
     }
@@ -212,14 +212,13 @@ impl<'s> Worker<'s> {
         };
         line.known = match seen {
             Ok(matches) => {
-                let matches = matches.to_vec();
                 if !matches.is_empty() {
-                    let event = self.event(line, within, newlines);
-                    events.extend(matches.into_iter().map(|Repeat { matcher, captures, matter }| Event {
-                        matcher,
-                        captures,
+                    let event = event(&mut self.names, line, within, newlines);
+                    events.extend(matches.iter().map(|Repeat { matcher, captures, matter }| Event {
+                        matcher: *matcher,
+                        captures: captures.clone(),
                         text: (&*sight.window).into(),
-                        matter,
+                        matter: matter.clone(),
                         ..event.clone()
                     }));
                 }
@@ -293,23 +292,6 @@ impl<'s> Worker<'s> {
         captures
     }
 
-    /// What all matches of a line have in common.
-    fn event(&mut self, line: &mut Current, within: Within<'_>, newlines: &mut Newlines) -> Event {
-        let Within { bytes, text, block, hint, .. } = within;
-        let Bounds { from, start, .. } = line.bounds;
-        let head = line.head.get_or_insert_with(|| read_head(&mut self.names, text, block, line.bounds));
-        Event {
-            matcher: u32::MAX,
-            line_start: start,
-            line: newlines.before(bytes, from),
-            time: head.time.or_else(|| time_before(text, block.start, from, &block.clock)),
-            program: head.own.clone().or_else(|| hint.clone()),
-            captures: Captures::default(),
-            text: Box::default(),
-            matter: 0..0,
-        }
-    }
-
     /// Last times of the programs at the block's end.
     fn tail(&mut self, text: &[u8], block: &Block, hint: Option<&Arc<str>>, found: &mut Found) {
         let mut end = block.count_to;
@@ -334,6 +316,28 @@ impl<'s> Worker<'s> {
             }
             end = from;
         }
+    }
+}
+
+/// What all matches of a line have in common.
+fn event(
+    names: &mut HashMap<Vec<u8>, Program>,
+    line: &mut Current,
+    within: Within<'_>,
+    newlines: &mut Newlines,
+) -> Event {
+    let Within { bytes, text, block, hint, .. } = within;
+    let Bounds { from, start, .. } = line.bounds;
+    let head = line.head.get_or_insert_with(|| read_head(names, text, block, line.bounds));
+    Event {
+        matcher: u32::MAX,
+        line_start: start,
+        line: newlines.before(bytes, from),
+        time: head.time.or_else(|| time_before(text, block.start, from, &block.clock)),
+        program: head.own.clone().or_else(|| hint.clone()),
+        captures: Captures::default(),
+        text: Box::default(),
+        matter: 0..0,
     }
 }
 
